@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * args.h - what every demo does before it begins: read its command line, say in
+ * one line what is wrong with it, and ask for all the descriptors it may have.
+ */
+#ifndef ARGS_H
+#define ARGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct args_program {
+	const char *name;	/* "abuse server": begins every message */
+	const char *help;	/* what --help prints */
+};
+
+enum args_unit {
+	ARGS_COUNT,
+	ARGS_BYTES,		/* "64K": K, M and G are powers of 1024 */
+	ARGS_RATE,		/* "200M" bytes a second: powers of 1000, as in MB/s */
+	ARGS_MS,		/* "10", "10s", "500ms", "2m" */
+};
+
+/* --name, --name VALUE or --name=VALUE; one of the pointers says what it sets. */
+struct args_option {
+	const char *name;
+	bool *flag;
+	const char **text;
+	uint64_t *number;
+	enum args_unit unit;
+	uint64_t min, max;
+};
+
+/*
+ * Set what the options say (an option without a name ends the table) and store
+ * the other arguments in words, which are too few below words_min, too many
+ * above words_max. Returns how many there are. Does not return when it has to
+ * refuse, nor after --help.
+ */
+int args_parse(const struct args_program *program, int argc, char **argv,
+    const struct args_option *options, const char **words, int words_min,
+    int words_max);
+
+/* One line on stderr, and exit status 2. */
+_Noreturn void args_refuse(const struct args_program *program, const char *format,
+    ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Say that doing something to what failed, and return the exit status for it: 2
+ * when it was asked for wrongly (-EINVAL), else 1. err is a negative errno.
+ */
+int args_failed(const struct args_program *program, const char *doing,
+    const char *what, int err);
+
+/* The address that [ADDR:]PORT means; valid until the next call. */
+const char *args_addr(const struct args_program *program, const char *word);
+
+/* For an endpoint's log: warnings and worse go to stderr. program is log_arg. */
+void args_log(int level, const char *line, void *program);
+
+/* Raise the soft limit of descriptors to the hard one, and say so. */
+void args_raise_files(const struct args_program *program);
+
+#endif /* ARGS_H */

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * buf.c - see buf.h. Who keeps a slice gets a copy: 64 bytes must not pin a
+ * chunk. Large payloads are blocks of the endpoint's pool, never of malloc,
+ * which would keep what a storm has left behind.
+ */
+#include "config.h"
+
+#include "buf.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_MAX ((size_t)64 * 1024)
+#define CHUNK_MIN ((size_t)1024)	/* a smaller one is not worth its struct */
+#define MALLOC_COST ((size_t)16)	/* what malloc adds to what it returns */
+
+static size_t heap_size(size_t len)
+{
+	return (sizeof(struct bp__buf) + len + MALLOC_COST + 15) & ~(size_t)15;
+}
+
+size_t bp__buf_cost(size_t len)
+{
+	return len < BP__POOLED_MIN ? heap_size(len)
+	    : heap_size(0) + bp__pool_size(len);
+}
+
+size_t bp__buf_block(size_t len)
+{
+	return len < BP__POOLED_MIN ? 0 : bp__pool_size(len);
+}
+
+static struct bp__buf *new_buf(size_t len, size_t extra)
+{
+	struct bp__buf *buf = malloc(sizeof *buf + extra);
+
+	if (!buf)
+		return NULL;
+	memset(buf, 0, sizeof *buf);
+	buf->kind = BP__HEAP;
+	buf->pub.data = buf + 1;
+	buf->pub.len = len;
+	atomic_init(&buf->holds, 1);
+	atomic_init(&buf->refs, 1);
+	return buf;
+}
+
+struct bp__buf *bp__buf_alloc(struct bp__flow *flow, size_t len)
+{
+	size_t block_size = bp__buf_block(len);
+	struct bp__buf *buf = new_buf(len, block_size ? 0 : len);
+
+	if (!buf) {
+		bp__qdisc_unclaim(flow->q, block_size);
+		return NULL;
+	}
+	if (block_size) {
+		buf->kind = BP__BLOCK;
+		buf->block_size = block_size;
+		buf->pub.data = bp__qdisc_block(flow->q, buf->block_size);
+		if (!buf->pub.data) {
+			free(buf);
+			return NULL;
+		}
+		buf->q = flow->q;
+		bp__qdisc_ref(buf->q);
+	}
+	buf->charge = bp__buf_cost(len);
+	buf->flow = flow;
+	bp__flow_ref(flow);
+	return buf;
+}
+
+/* The application's last reference went: the charge goes back, then the bytes. */
+static void let_go(struct bp__buf *buf, enum bp__holder holder)
+{
+	struct bp__flow *flow = buf->flow;
+	struct bp__qdisc *q = buf->q;
+	size_t charge = buf->charge, size = buf->block_size;
+	void *block = buf->kind == BP__BLOCK ? buf->pub.data : NULL;
+
+	if (atomic_fetch_sub(&buf->refs, 1) == 1)
+		free(buf);
+	else
+		q = NULL, block = NULL;		/* an out queue needs the bytes */
+	if (flow) {
+		bp__flow_release(flow, charge, holder, block, size);
+		bp__flow_unref(flow);
+	}
+	if (q)
+		bp__qdisc_unref(q);
+}
+
+void bp__buf_discard(struct bp__buf *buf)
+{
+	let_go(buf, BP__HELD_FRAME);
+}
+
+void bp__buf_slice(struct bp__buf *buf, struct bp__flow *flow,
+    struct bp__chunk *chunk, void *data, size_t len)
+{
+	memset(buf, 0, sizeof *buf);
+	buf->kind = BP__SLICE;
+	buf->pub.data = data;
+	buf->pub.len = len;
+	buf->flow = flow;
+	buf->chunk = chunk;
+	if (chunk)
+		atomic_fetch_add(&chunk->refs, 1);
+}
+
+void bp__buf_done(struct bp__buf *buf)
+{
+	if (buf->kind != BP__SLICE)
+		bp_buf_unref(&buf->pub);
+	else if (buf->chunk)
+		bp__chunk_unref(buf->chunk);
+}
+
+struct bp__buf *bp__buf_share(struct bp__buf *buf)
+{
+	if (buf->kind == BP__SLICE)
+		return NULL;
+	atomic_fetch_add(&buf->refs, 1);
+	return buf;
+}
+
+void bp__buf_unshare(struct bp__buf *buf)
+{
+	if (atomic_fetch_sub(&buf->refs, 1) != 1)
+		return;
+	if (buf->kind == BP__BLOCK) {
+		bp__qdisc_block_back(buf->q, buf->pub.data, buf->block_size);
+		bp__qdisc_unref(buf->q);
+	}
+	free(buf);
+}
+
+static struct bp_buf *copy(struct bp__buf *slice)
+{
+	size_t cost = bp__buf_cost(slice->pub.len);
+	struct bp__buf *buf;
+
+	if (!bp__flow_try_reserve(slice->flow, cost, bp__buf_block(slice->pub.len),
+	    false))
+		return NULL;
+	buf = bp__buf_alloc(slice->flow, slice->pub.len);
+	if (!buf) {
+		bp__flow_release(slice->flow, cost, BP__HELD_DELIVERED, NULL, 0);
+		return NULL;
+	}
+	memcpy(buf->pub.data, slice->pub.data, slice->pub.len);
+	return &buf->pub;
+}
+
+struct bp_buf *bp_buf_ref(struct bp_buf *pub)
+{
+	struct bp__buf *buf = bp__buf_of(pub);
+
+	if (buf->kind == BP__SLICE)
+		return copy(buf);
+	atomic_fetch_add(&buf->holds, 1);
+	return pub;
+}
+
+void bp_buf_unref(struct bp_buf *pub)
+{
+	struct bp__buf *buf;
+
+	if (!pub)
+		return;
+	buf = bp__buf_of(pub);
+	assert(buf->kind != BP__SLICE);	/* that one was only shown to you */
+	if (atomic_fetch_sub(&buf->holds, 1) == 1)
+		let_go(buf, BP__HELD_DELIVERED);
+}
+
+int bp_buf_new(struct bp_buf **ret_buf, size_t len)
+{
+	struct bp__buf *buf = NULL;
+
+	if (len <= SIZE_MAX / 2)
+		buf = new_buf(len, len);
+	if (!buf)
+		return -ENOMEM;
+	*ret_buf = &buf->pub;
+	return 0;
+}
+
+/* ---- chunks ---------------------------------------------------------------------- */
+
+static size_t chunk_cap(const struct bp__flow *flow)
+{
+	/* the other half of the guarantee is for the overhead of the slices */
+	size_t cap = flow->q->guarantee / 2;
+
+	if (cap > CHUNK_MAX)
+		cap = CHUNK_MAX;
+	return cap < BP__POOLED_MIN ? cap : cap & ~(size_t)4095;
+}
+
+size_t bp__chunk_room(const struct bp__flow *flow)
+{
+	size_t cap = chunk_cap(flow);
+
+	return cap < CHUNK_MIN ? 0 : cap - sizeof(struct bp__chunk);
+}
+
+struct bp__chunk *bp__chunk_new(struct bp__flow *flow)
+{
+	size_t cap = chunk_cap(flow);
+	struct bp__chunk *chunk;
+
+	bool block = cap >= BP__POOLED_MIN;
+
+	if (cap < CHUNK_MIN
+	    || !bp__flow_try_reserve(flow, cap, block ? cap : 0, true))
+		return NULL;
+	chunk = block ? bp__qdisc_block(flow->q, cap) : malloc(cap);
+	if (!chunk) {
+		bp__flow_release(flow, cap, BP__HELD_CHUNK, NULL, 0);
+		return NULL;
+	}
+	chunk->flow = flow;
+	chunk->cap = cap;
+	atomic_init(&chunk->refs, 1);
+	return chunk;
+}
+
+void bp__chunk_unref(struct bp__chunk *chunk)
+{
+	struct bp__flow *flow = chunk->flow;
+	size_t cap = chunk->cap;
+
+	if (atomic_fetch_sub(&chunk->refs, 1) != 1)
+		return;
+	if (cap < BP__POOLED_MIN) {
+		free(chunk);
+		chunk = NULL;
+	}
+	bp__flow_release(flow, cap, BP__HELD_CHUNK, chunk, cap);
+}

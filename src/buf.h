@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * buf.h - payloads, and the chunks that small ones are slices of.
+ *
+ * Two kinds of references keep a payload. The application's (the event, and each
+ * bp_buf_ref) hold its charge at the gate; when the last of them goes, the charge
+ * goes back. An out queue's keeps the bytes alive and counts in that connection's
+ * marks alone. So a peer that does not read fills its own marks, never the budget
+ * of others, and no writer ever touches a gate.
+ */
+#ifndef BP_BUF_H
+#define BP_BUF_H
+
+#include "qdisc.h"
+
+enum bp__buf_kind {
+	BP__SLICE,	/* bytes in a chunk or on the reader's stack; dies with its event */
+	BP__HEAP,	/* bytes follow the struct */
+	BP__BLOCK,	/* bytes in a large block of the pool */
+};
+
+struct bp__chunk {
+	struct bp__flow *flow;		/* charged; its reader or events keep it */
+	size_t cap;			/* bytes in all, and its charge */
+	atomic_uint refs;		/* the reader, and each slice that is out */
+	char bytes[];
+};
+
+struct bp__buf {
+	struct bp_buf pub;
+	enum bp__buf_kind kind;
+	size_t block_size;
+	size_t charge;
+	struct bp__flow *flow;		/* charged, and referenced while it is; or NULL */
+	struct bp__qdisc *q;		/* BLOCK: whose pool it goes back to, referenced */
+	struct bp__chunk *chunk;	/* SLICE: or NULL on the stack */
+	atomic_uint holds;		/* the application's references */
+	atomic_uint refs;		/* one for all holds, one for each out queue */
+};
+
+#define BP__EVENT_COST ((size_t)288)	/* an event, as allocated */
+
+/*
+ * What the gate is asked for before a payload of len bytes is allocated, and how
+ * much of it is a large block.
+ */
+size_t bp__buf_cost(size_t len);
+size_t bp__buf_block(size_t len);
+
+/*
+ * A payload of len bytes to be read into, for which bp__buf_cost(len) is reserved.
+ * NULL: no memory; the reservation is the caller's still.
+ */
+struct bp__buf *bp__buf_alloc(struct bp__flow *flow, size_t len);
+
+/* The reader gives up a payload that was not delivered. */
+void bp__buf_discard(struct bp__buf *buf);
+
+/* Make buf, in an event, a slice; a chunk gets a reference. */
+void bp__buf_slice(struct bp__buf *buf, struct bp__flow *flow,
+    struct bp__chunk *chunk, void *data, size_t len);
+
+/* The event is freed, or the handler has returned. */
+void bp__buf_done(struct bp__buf *buf);
+
+/* A reference for an out queue, or NULL: this one has to be copied. */
+struct bp__buf *bp__buf_share(struct bp__buf *buf);
+void bp__buf_unshare(struct bp__buf *buf);
+
+static inline struct bp__buf *bp__buf_of(struct bp_buf *pub)
+{
+	return bp__container_of(pub, struct bp__buf, pub);
+}
+
+/* A chunk within the flow's guarantee; NULL when that has no room, or no memory. */
+struct bp__chunk *bp__chunk_new(struct bp__flow *flow);
+void bp__chunk_unref(struct bp__chunk *chunk);
+/* Bytes that fit a chunk of this flow; 0: it has none. */
+size_t bp__chunk_room(const struct bp__flow *flow);
+
+#endif /* BP_BUF_H */

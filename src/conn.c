@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conn.c - a connection's state and every transition of it. See conn.h.
+ */
+#include "config.h"
+
+#include "conn.h"
+
+#include "addr.h"
+#include "callback.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static _Atomic uint64_t last_id;	/* ids are never used again in a process */
+
+int bp__conn_new(struct bp_conn **ret_conn, struct bp__qdisc *q,
+    struct bp_endpoint *endpoint, const struct bp__conn_owner *owner,
+    const struct bp_conn_config *config, size_t stack_size)
+{
+	struct bp_conn *c = calloc(1, sizeof *c);
+	int rc;
+
+	if (!c)
+		return -ENOMEM;
+	rc = bp__flow_open(&c->flow, q, config->couple == BP_ON, &c->throttled);
+	if (rc < 0) {
+		free(c);
+		return rc;
+	}
+	c->id = atomic_fetch_add(&last_id, 1) + 1;
+	c->config = *config;
+	c->endpoint = endpoint;
+	c->owner = owner;
+	c->sock = &bp__sock_plain;
+	c->stack_size = stack_size;
+	if (config->ops) {
+		c->handlers = config->ops->received != NULL;
+		c->notifies = config->ops->throttled || config->ops->unthrottled;
+	}
+	c->expect = config->expect;
+	atomic_init(&c->data, config->data);
+	bp__mutex_init(&c->lock);
+	bp__cond_init(&c->reader_cond);
+	bp__cond_init(&c->writer_cond);
+	bp__outq_init(&c->outq);
+	bp__outq_init(&c->chores.dead);
+	bp__list_init(&c->senders);
+	bp__list_init(&c->closed_waiters);
+	bp__list_init(&c->link);
+	bp__list_init(&c->rung_link);
+	bp__list_init(&c->withhold_link);
+	c->fd = -1;
+	c->token = true;	/* until it is connected nothing can be written */
+	*ret_conn = c;
+	return 0;
+}
+
+void bp__conn_free(struct bp_conn *c)
+{
+	assert(c->fd < 0 && bp__list_empty(&c->outq.pieces));
+	bp__cond_fini(&c->reader_cond);
+	bp__cond_fini(&c->writer_cond);
+	bp__mutex_fini(&c->lock);
+	free(c->addrs);
+	free(c->from_addr);
+	free(c->peer);
+	bp__flow_fini(&c->flow);
+	free(c);
+}
+
+void bp__conn_abandon(struct bp_conn *c)
+{
+	bp__flow_abandon(&c->flow);
+	bp_conn_unref(c);
+}
+
+void bp__conn_unlock(struct bp_conn *c)
+{
+	struct bp__chores chores = c->chores;
+	struct bp__outq dead;
+	bool tell = c->notifies && !c->telling && c->told != c->throttled;
+
+	bp__assert_held(&c->lock);
+	bp__outq_init(&dead);
+	bp__outq_join(&dead, &c->chores.dead);
+	c->chores.start_writer = c->chores.unblock = false;
+	c->chores.stage = BP__FLOW_OPEN;
+	bp__unlock(&c->lock);
+
+	if (chores.start_writer)
+		bp__writer_start(c);
+	bp__outq_clear(&dead);
+	if (chores.stage != BP__FLOW_OPEN)
+		bp__flow_end(&c->flow, chores.stage);
+	if (chores.unblock)
+		bp__flow_unblock(&c->flow);	/* R12 */
+	if (tell)
+		bp__notify(c);
+}
+
+/* ---- transitions --------------------------------------------------------------------- */
+
+static void grow_locked(struct bp_conn *c, enum bp__conn_state state,
+    enum bp_reason why, int err)
+{
+	bp__assert_held(&c->lock);
+	assert(state > c->state);	/* R6 */
+	c->state = state;
+	if (c->reason == BP_REASON_NONE) {
+		c->reason = why;
+		c->err = err;
+	}
+	bp__wake_all(&c->senders);	/* they see the state, and fail */
+	bp__signal(&c->reader_cond);
+	bp__signal(&c->writer_cond);
+}
+
+static void end_flow_locked(struct bp_conn *c, enum bp__flow_stage stage)
+{
+	if (stage > c->chores.stage)
+		c->chores.stage = stage;
+}
+
+void bp__conn_try_end_locked(struct bp_conn *c)
+{
+	if (!c->end_wanted || c->end_sent || c->out_dead || c->token
+	    || c->queued > 0 || c->fd < 0)
+		return;
+	c->sock->end(c->fd);
+	c->end_sent = true;
+	if (c->state == BP__CLOSING)
+		c->linger_deadline_ns = bp__deadline_ns(c->config.linger_ms);
+	bp__signal(&c->reader_cond);
+	bp__signal(&c->writer_cond);
+}
+
+/* Send no more: write what was accepted, then FIN. */
+static void end_out_locked(struct bp_conn *c)
+{
+	c->end_wanted = true;
+	bp__wake_all(&c->senders);
+	if (c->queued > 0 && !c->token)
+		bp__writer_wake_locked(c);	/* what is withheld goes first */
+	else
+		bp__conn_try_end_locked(c);
+}
+
+void bp__conn_close_locked(struct bp_conn *c, enum bp_reason why, int err,
+    enum bp__flow_stage stage)
+{
+	if (c->state >= BP__CLOSING)
+		return;
+	if (c->state == BP__CONNECTING || c->out_dead) {
+		bp__conn_abort_locked(c, why, err, stage);
+		return;
+	}
+	grow_locked(c, BP__CLOSING, why, err);
+	end_flow_locked(c, stage);
+	if (c->end_sent)
+		c->linger_deadline_ns = bp__deadline_ns(c->config.linger_ms);
+	else
+		end_out_locked(c);
+}
+
+void bp__conn_abort_locked(struct bp_conn *c, enum bp_reason why, int err,
+    enum bp__flow_stage stage)
+{
+	if (c->state >= BP__ABORTED)
+		return;
+	if (c->state == BP__CLOSING) {
+		/* a close that came to nothing */
+		c->reason = why;
+		c->err = err;
+	}
+	grow_locked(c, BP__ABORTED, why, err);
+	end_flow_locked(c, stage);
+	bp__conn_drop_out_locked(c);
+	if (c->fd >= 0)
+		bp__sock_reset(c->fd);
+}
+
+void bp__conn_close(struct bp_conn *c, enum bp_reason why, int err)
+{
+	bp__lock(&c->lock);
+	bp__conn_close_locked(c, why, err, BP__FLOW_OPEN);
+	bp__conn_unlock(c);
+}
+
+void bp__conn_break(struct bp_conn *c, enum bp_reason why, int err)
+{
+	bp__lock(&c->lock);
+	bp__conn_abort_locked(c, why, err, BP__FLOW_BROKEN);
+	bp__conn_unlock(c);
+}
+
+void bp__conn_out_failed_locked(struct bp_conn *c, int err)
+{
+	if (c->out_dead)
+		return;
+	if (c->reason == BP_REASON_NONE || !c->end_sent) {
+		c->reason = BP_REASON_RESET;
+		c->err = err;
+	}
+	bp__conn_drop_out_locked(c);
+	bp__wake_all(&c->senders);
+	bp__signal(&c->reader_cond);
+	bp__signal(&c->writer_cond);
+	/* nobody reads on to find out */
+	if (c->peer_ended && c->state < BP__CLOSING)
+		bp__conn_abort_locked(c, BP_REASON_RESET, err, BP__FLOW_BROKEN);
+}
+
+void bp__conn_ended_locked(struct bp_conn *c)
+{
+	bp__conn_drop_out_locked(c);
+	grow_locked(c, BP__ENDED, BP_REASON_LOCAL, 0);
+}
+
+void bp__conn_finished(struct bp_conn *c)
+{
+	bp__lock(&c->lock);
+	c->handlers_done = true;
+	if (c->fd < 0)
+		bp__wake_all(&c->closed_waiters);
+	bp__conn_unlock(c);
+}
+
+bool bp__conn_close_fd(struct bp_conn *c)
+{
+	bool closed = false;
+
+	bp__lock(&c->lock);
+	if (c->let_go && c->fd >= 0) {
+		bp__sock_stats(c->fd, &c->last_stats);
+		close(c->fd);
+		c->fd = -1;
+		closed = true;
+	}
+	if (c->fd < 0 && c->handlers_done)
+		bp__wake_all(&c->closed_waiters);
+	bp__conn_unlock(c);
+	return closed;
+}
+
+int bp__conn_name(struct bp_conn *c, int fd)
+{
+	char peer[BP__ADDR_TEXT_MAX], local[BP__ADDR_TEXT_MAX];
+	size_t peer_size, local_size;
+
+	bp__addr_of_fd(peer, fd, true);
+	bp__addr_of_fd(local, fd, false);
+	peer_size = strlen(peer) + 1;
+	local_size = strlen(local) + 1;
+	c->peer = malloc(peer_size + local_size);
+	if (!c->peer)
+		return -ENOMEM;
+	c->local = c->peer + peer_size;
+	memcpy(c->peer, peer, peer_size);
+	memcpy(c->local, local, local_size);
+	c->write_max = bp__sock_write_max(fd);
+	return 0;
+}
+
+int bp__conn_set_fd(struct bp_conn *c, int fd)
+{
+	int rc = -EPIPE;
+
+	bp__lock(&c->lock);
+	if (c->state == BP__CONNECTING || fd < 0) {
+		c->fd = fd;
+		rc = 0;
+	}
+	bp__conn_unlock(c);
+	return rc;
+}
+
+int bp__conn_opened(struct bp_conn *c, int fd)
+{
+	int rc = -EPIPE;
+
+	bp__lock(&c->lock);
+	if (c->state == BP__CONNECTING) {
+		grow_locked(c, BP__OPEN, BP_REASON_NONE, 0);
+		c->fd = fd;
+		c->was_open = true;
+		bp__conn_give_token_locked(c);	/* sends were queued meanwhile */
+		rc = 0;
+	}
+	bp__conn_unlock(c);
+	return rc;
+}
+
+void bp__conn_peer_ended(struct bp_conn *c)
+{
+	bp__lock(&c->lock);
+	c->peer_ended = true;
+	if (c->first_end == BP_REASON_NONE)
+		c->first_end = BP_REASON_PEER;
+	if (c->out_dead)
+		bp__conn_abort_locked(c, BP_REASON_RESET, c->err, BP__FLOW_BROKEN);
+	bp__conn_unlock(c);
+}
+
+void bp__conn_ended_handled(struct bp_conn *c)
+{
+	bp__lock(&c->lock);
+	c->ended_handled = true;
+	if (c->end_wanted)	/* both sides have ended */
+		bp__conn_close_locked(c, c->first_end, 0, BP__FLOW_OPEN);
+	bp__conn_unlock(c);
+	if (!c->config.half_open)
+		bp__flow_watch(&c->flow);
+}
+
+void bp__conn_quiet(struct bp__flow *flow)
+{
+	struct bp_conn *c = bp__conn_of_flow(flow);
+
+	bp__lock(&c->lock);
+	if (c->stopping)
+		bp__conn_close_locked(c, BP_REASON_SHUTDOWN, 0, BP__FLOW_OPEN);
+	else if (c->ended_handled)
+		bp__conn_close_locked(c, c->first_end, 0, BP__FLOW_OPEN);
+	bp__conn_unlock(c);
+}
+
+void bp__conn_stop(struct bp_conn *c)
+{
+	bp__lock(&c->lock);
+	c->stopping = true;
+	if (c->state == BP__CONNECTING)
+		bp__conn_abort_locked(c, BP_REASON_SHUTDOWN, 0, BP__FLOW_CUT);
+	else
+		end_flow_locked(c, BP__FLOW_STOPPING);
+	bp__conn_unlock(c);
+}
+
+/* ---- public --------------------------------------------------------------------------- */
+
+void bp_conn_end(struct bp_conn *c)
+{
+	bp__lock(&c->lock);
+	if (c->state < BP__CLOSING && !c->end_wanted) {
+		if (c->first_end == BP_REASON_NONE)
+			c->first_end = BP_REASON_LOCAL;
+		end_out_locked(c);
+		if (c->ended_handled)
+			bp__conn_close_locked(c, c->first_end, 0, BP__FLOW_OPEN);
+	}
+	bp__conn_unlock(c);
+}
+
+void bp_conn_close(struct bp_conn *c)
+{
+	bp__lock(&c->lock);
+	bp__conn_close_locked(c, BP_REASON_LOCAL, 0, BP__FLOW_CUT);
+	bp__conn_unlock(c);
+}
+
+void bp_conn_abort(struct bp_conn *c, enum bp_reason why)
+{
+	if (why == BP_REASON_NONE)
+		why = BP_REASON_ABORT;
+	bp__lock(&c->lock);
+	bp__conn_abort_locked(c, why, 0, BP__FLOW_CUT);
+	bp__conn_unlock(c);
+}
+
+int bp_conn_wait_closed(struct bp_conn *c, int timeout_ms)
+{
+	uint64_t deadline_ns = bp__deadline_ns(timeout_ms);
+	struct bp__waiter waiter;
+	int rc = 0;
+
+	if (bp__in_callback(c))
+		return -EDEADLK;
+	bp__push_own();
+	bp__lock(&c->lock);
+	if (c->fd >= 0 || c->state < BP__ENDED || !c->handlers_done) {
+		if (timeout_ms == 0)
+			rc = -EAGAIN;
+		else if (!bp__waiter_wait(&waiter, &c->closed_waiters, &c->lock,
+		    deadline_ns))
+			rc = -ETIMEDOUT;
+	}
+	bp__conn_unlock(c);
+	return rc;
+}
+
+void bp_conn_mute(struct bp_conn *c)
+{
+	bp__flow_mute(&c->flow);
+}
+
+void bp_conn_unmute(struct bp_conn *c)
+{
+	bp__flow_unmute(&c->flow);
+}
+
+int bp_conn_expect(struct bp_conn *c, size_t len)
+{
+	if (bp__in_handler() != c || !c->expecting
+	    || c->config.framer != &bp_framer_raw)
+		return -EPERM;
+	if (len != BP_ANY && len > c->config.frame_max)
+		return -EMSGSIZE;
+	c->expect = len;
+	return 0;
+}
+
+struct bp_conn *bp_conn_ref(struct bp_conn *c)
+{
+	bp__flow_ref(&c->flow);
+	return c;
+}
+
+void bp_conn_unref(struct bp_conn *c)
+{
+	if (c)
+		bp__flow_unref(&c->flow);
+}
+
+uint64_t bp_conn_id(const struct bp_conn *c)
+{
+	return c->id;
+}
+
+const char *bp_conn_peer(const struct bp_conn *c)
+{
+	return c->peer ? c->peer : "";
+}
+
+const char *bp_conn_local(const struct bp_conn *c)
+{
+	return c->local ? c->local : "";
+}
+
+struct bp_endpoint *bp_conn_endpoint(const struct bp_conn *c)
+{
+	return c->endpoint;
+}
+
+void *bp_conn_data(const struct bp_conn *c)
+{
+	return atomic_load(&c->data);
+}
+
+void bp_conn_set_data(struct bp_conn *c, void *data)
+{
+	atomic_store(&c->data, data);
+}

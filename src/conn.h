@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conn.h - a connection: its state, its way out, and how it ends.
+ *
+ *	CONNECTING ---> OPEN ---> CLOSING ---> ENDED
+ *	     \            \           \         ^
+ *	      `------------`-----------`-> ABORTED
+ *
+ * State only grows (R6). CLOSING writes what was accepted, sends FIN, and discards
+ * what the peer sends until its end, or linger_ms. The reader takes it to ENDED
+ * once writer and token have let go.
+ *
+ * What a locked section decides that has to be done without the lock (start the
+ * writer, visit Q, tell the application, free memory) it leaves in the chores;
+ * bp__conn_unlock() does them, so R1 and R12 cannot be forgotten.
+ *
+ * Files: conn.c every transition, send.c the way in to the out queue, writer.c the
+ * way out of it, notify.c throttled and unthrottled, reader.c the reader's life,
+ * inbox.c frames out of bytes, event.c what is delivered.
+ */
+#ifndef BP_CONN_H
+#define BP_CONN_H
+
+#include <bpthread_ops.h>
+
+#include "event.h"
+#include "outq.h"
+#include "qdisc.h"
+#include "sock.h"
+#include "sync.h"
+
+enum bp__conn_state {
+	BP__CONNECTING,
+	BP__OPEN,
+	BP__CLOSING,
+	BP__ABORTED,
+	BP__ENDED,
+};
+
+/* What its reader is doing, for the reaper's deadlines. */
+enum bp__whereabouts {
+	BP__ELSEWHERE,		/* in a handler, or not started */
+	BP__IN_RECV,		/* the peer's time runs */
+	BP__WAITING,		/* ours: at the gate, muted, throttled, or after ENDED */
+};
+
+enum bp__writer_state { BP__NO_WRITER, BP__WRITER_STARTING, BP__WRITER_RUNS };
+
+/* Whom a connection belongs to; called without a lock. */
+struct bp__conn_owner {
+	/* Its descriptor can be closed. */
+	void (*let_go)(struct bp_conn *conn);
+	/* Its reader is through with it, and will not touch it again. */
+	void (*finished)(struct bp_conn *conn);
+	/* It has begun to hold back answers. */
+	void (*withholds)(struct bp_conn *conn);
+};
+
+struct bp__chores {
+	bool start_writer, unblock;
+	enum bp__flow_stage stage;	/* OPEN: nothing to do */
+	struct bp__outq dead;		/* pieces to free */
+};
+
+struct bp_conn {
+	/* set before anybody else sees it, then constant */
+	uint64_t id;
+	struct bp_conn_config config;	/* with every default filled in */
+	struct bp_endpoint *endpoint;
+	const struct bp__conn_owner *owner;
+	const struct bp__sock_ops *sock;
+	bool handlers;			/* they are called, instead of events */
+	bool notifies;
+	size_t stack_size;		/* of its writer */
+	size_t write_max;		/* bytes in one blocking send */
+	char *peer, *local;		/* in one allocation */
+
+	struct bp__flow flow;		/* its way in; also counts the references */
+
+	/* lock-free */
+	_Atomic(void *) data;
+	atomic_bool throttled;		/* written under [C] */
+	atomic_int whereabouts;		/* enum bp__whereabouts */
+	_Atomic uint64_t read_deadline_ns; /* of header or frame, or 0; see reader.c */
+	_Atomic uint64_t bytes_in, bytes_out; /* read and written, for telling life */
+	_Atomic uint64_t sent_frames;
+	atomic_bool withheld;		/* answers wait for more; written under [C] */
+	_Atomic(const char *) handler;	/* the one that runs, for the log */
+
+	/* [C] under lock */
+	struct bp__mutex lock;
+	int fd;				/* -1 before connect, and once the reaper closed it */
+	enum bp__conn_state state;
+	enum bp_reason reason;
+	enum bp_reason first_end;	/* LOCAL or PEER: who ended first, in good order */
+	int err;
+	bool stopping;			/* the endpoint is closing */
+	bool end_wanted;		/* FIN after what was accepted */
+	bool end_sent;
+	bool peer_ended;		/* its FIN was read */
+	bool ended_handled;		/* ENDED was freed, or its handler returned */
+	bool out_dead;			/* nothing can be written any more */
+	bool token;			/* somebody writes to the socket */
+	bool let_go;			/* reader and writer are through with fd */
+	bool handlers_done;		/* the last one has returned */
+	bool was_open;
+	struct bp__outq outq;
+	size_t queued;			/* bytes accepted and not yet written */
+	struct bp__list senders;	/* who waits to send, or for unthrottled */
+	struct bp__list closed_waiters;
+	struct bp__cond reader_cond;	/* 1 waiter: its reader */
+	struct bp__cond writer_cond;	/* 1 waiter: its writer */
+	enum bp__writer_state writer_state;
+	pthread_t writer;
+	bool told, telling;		/* R7: what was told, and that somebody tells */
+	struct bp__chores chores;
+	uint64_t linger_deadline_ns;
+	uint64_t throttled_ns, throttled_since_ns, throttles;
+	struct bp_conn_stats last_stats;	/* the kernel's part, when fd was closed */
+
+	/* its reader only */
+	size_t expect;			/* raw: bytes of the next frame */
+	bool expecting;			/* in opened or received: expect may be set */
+	bool gathers;			/* the next frame is at hand, handlers are quick */
+
+	/* the owner's */
+	struct bp__list link, rung_link, withhold_link;
+	uint64_t seq;			/* order in its list */
+	bool finished;
+	atomic_bool watched_withhold;	/* in its list */
+	_Atomic uint64_t withholds;	/* how often so far */
+	uint64_t withholds_seen;
+	uint64_t tick_ns;		/* how often the reaper looks at it */
+	uint64_t seen_in, seen_out, alive_ns;	/* the reaper's notes */
+	uint64_t taken, taken_since_ns;
+	bool was_pending;
+	struct bp__addr *addrs;		/* to be tried, or NULL */
+	size_t n_addrs;
+	struct bp__addr *from_addr;	/* to connect from, or NULL */
+
+	struct bp__event opened, ended, closed;	/* R4: always have room */
+};
+
+/* ---- life: conn.c ---------------------------------------------------------------- */
+
+/*
+ * Returns -EMFILE (no place), -ENOMEM, -EPIPE (the endpoint is closed). config has
+ * its defaults; one reference is yours.
+ */
+int bp__conn_new(struct bp_conn **ret_conn, struct bp__qdisc *q,
+    struct bp_endpoint *endpoint, const struct bp__conn_owner *owner,
+    const struct bp_conn_config *config, size_t stack_size);
+void bp__conn_free(struct bp_conn *c);		/* its last reference went */
+/* It never came to anything: give its place back, and the caller's reference. */
+void bp__conn_abandon(struct bp_conn *c);
+
+void bp__conn_unlock(struct bp_conn *c) BP__ATTRIBUTE(release_capability(c->lock));
+
+/* Note the addresses of the socket. Returns -ENOMEM. */
+int bp__conn_name(struct bp_conn *c, int fd);
+
+/* A socket that is being connected, so that an abort can wake who waits; or -1.
+ * Returns -EPIPE: it has ended. */
+int bp__conn_set_fd(struct bp_conn *c, int fd);
+/* Connected, on fd: sends begin. Returns -EPIPE: it has ended. */
+int bp__conn_opened(struct bp_conn *c, int fd);
+
+void bp__conn_close_locked(struct bp_conn *c, enum bp_reason why, int err,
+    enum bp__flow_stage stage);
+void bp__conn_abort_locked(struct bp_conn *c, enum bp_reason why, int err,
+    enum bp__flow_stage stage);
+/* The same, without the lock. */
+void bp__conn_close(struct bp_conn *c, enum bp_reason why, int err);
+void bp__conn_break(struct bp_conn *c, enum bp_reason why, int err);
+
+/* A write has failed: nothing goes out any more, what comes in is still read. */
+void bp__conn_out_failed_locked(struct bp_conn *c, int err);
+
+/* The peer's FIN was read; ENDED was handled; nothing is out or kept. */
+void bp__conn_peer_ended(struct bp_conn *c);
+void bp__conn_ended_handled(struct bp_conn *c);
+void bp__conn_quiet(struct bp__flow *flow);
+/* The endpoint closes: no further read, close when quiet. */
+void bp__conn_stop(struct bp_conn *c);
+
+/* Its reader is through: ENDED. And: CLOSED was told, its last handler returned. */
+void bp__conn_ended_locked(struct bp_conn *c);
+void bp__conn_finished(struct bp_conn *c);
+/* The reaper's: close the descriptor, if all have let go. Was it closed now? */
+bool bp__conn_close_fd(struct bp_conn *c);
+
+/* FIN, if it is wanted and everything before it is written. */
+void bp__conn_try_end_locked(struct bp_conn *c);
+
+static inline void bp__whereabouts(struct bp_conn *c, enum bp__whereabouts where)
+{
+	atomic_store_explicit(&c->whereabouts, (int)where, memory_order_relaxed);
+}
+
+static inline struct bp_conn *bp__conn_of_flow(struct bp__flow *flow)
+{
+	return bp__container_of(flow, struct bp_conn, flow);
+}
+
+/* ---- out: send.c, writer.c, notify.c ----------------------------------------------- */
+
+/* n bytes accepted were written, or will not be. */
+void bp__conn_uncount_locked(struct bp_conn *c, size_t n);
+/* Drop what is queued, let waiting senders fail, clear the level. */
+void bp__conn_drop_out_locked(struct bp_conn *c);
+/* Give the token back; who takes it next is told. */
+void bp__conn_give_token_locked(struct bp_conn *c);
+
+/* Send what is withheld, now, as far as the kernel takes it; the writer the rest. */
+void bp__conn_push(struct bp_conn *c);
+/* The same for the connection whose handler this thread is in: before any wait. */
+void bp__push_own(void);
+
+void bp__writer_start(struct bp_conn *c);
+void bp__writer_wake_locked(struct bp_conn *c);
+
+/* Carry the level to the callbacks until what was told is what is (R7). */
+void bp__notify(struct bp_conn *c);
+/* The last time: returns when unthrottled was told, and nobody tells any more. */
+void bp__notify_settle(struct bp_conn *c);
+
+/* ---- in: reader.c ------------------------------------------------------------------- */
+
+/* Everything its reader does, from OPENED to CLOSED. */
+void bp__reader_serve(struct bp_conn *c);
+
+#endif /* BP_CONN_H */

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * endpoint.h - an endpoint: a queueing discipline and the connections that feed
+ * it, their listeners, their threads, and the reaper that ends them.
+ *
+ * Files: endpoint.c its life, crew.c the reader threads, listener.c accepting,
+ * connect.c connecting, reaper.c deadlines and the end of connections, defaults.c
+ * every default and what contradicts what, stats.c watching.
+ */
+#ifndef BP_ENDPOINT_H
+#define BP_ENDPOINT_H
+
+#include "conn.h"
+#include "framer.h"
+
+/* A reader thread: it serves one connection after the other, or leads a listener. */
+struct bp__worker {
+	struct bp__list link;		/* idle, or leaving */
+	struct bp__cond cond;		/* 1 waiter: itself, while idle */
+	pthread_t thread;
+	struct bp_endpoint *ep;
+	struct bp_conn *conn;		/* its task: one of the two, */
+	struct bp_listener *listener;	/* or neither: leave */
+	bool tasked;
+};
+
+struct bp_endpoint {
+	struct bp__qdisc qdisc;		/* also counts the references */
+
+	/* set by bp_endpoint_new(), then constant */
+	struct bp_endpoint_config config;
+	pthread_t reaper;
+
+	/* [E] under lock */
+	struct bp__mutex lock;
+	struct bp__list conns;		/* appended by anyone, removed by the reaper */
+	struct bp__list rung;		/* conns the reaper has to look at */
+	struct bp__list withholding;	/* conns that gather answers */
+	struct bp__list listeners;
+	struct bp__list idle;		/* workers without a task, the latest first */
+	struct bp__list leaving;	/* workers to be joined */
+	size_t n_conns, n_idle, n_workers;
+	struct bp__cond reaper_cond;	/* 1 waiter: the reaper */
+	uint64_t reaper_wakes_ns;	/* when it will wake by itself */
+	uint64_t look_ns;		/* when the next look at all connections is due */
+	bool rings;			/* it has to look now */
+	bool closing, stopped;
+	bool reaper_joined;
+	uint64_t stop_deadline_ns;
+	struct bp__list stop_waiters;
+	uint64_t opened, closed, refused;
+	uint64_t ended_sent_bytes;	/* of connections that are gone */
+	uint64_t last_seq;
+};
+
+struct bp_listener {
+	struct bp__list link;
+	struct bp_endpoint *ep;
+	struct bp_conn_config config;
+	char *addr;			/* as it is bound */
+	char *path;			/* of a Unix socket file of ours, or NULL */
+	uint64_t path_dev, path_ino;
+	int fd;				/* closed by its last leader */
+	int wake[2];			/* a pipe */
+	bool closing;			/* [E] */
+	bool wants_room;		/* [E] its leader waits on the pipe alone */
+};
+
+/* ---- defaults.c --------------------------------------------------------------------------- */
+
+/* Fill in every default. Returns -EINVAL. */
+int bp__endpoint_defaults(struct bp_endpoint_config *config,
+    const struct bp_endpoint_config *given);
+int bp__conn_defaults(struct bp_conn_config *config,
+    const struct bp_conn_config *given, const struct bp_endpoint *ep, bool accepted);
+
+/* How often the reaper has to look, so that no deadline that begins between two looks
+ * is missed: what begins now ends no sooner. */
+uint64_t bp__conn_tick_ns(const struct bp_conn_config *config);
+
+/* ---- crew.c --------------------------------------------------------------------------------- */
+
+/* Give a task to an idle worker or a new one. Returns -EAGAIN, -ENOMEM: no thread. */
+int bp__crew_serve(struct bp_endpoint *ep, struct bp_conn *conn);
+int bp__crew_lead(struct bp_endpoint *ep, struct bp_listener *listener);
+/* Idle workers leave, now and from now on. */
+void bp__crew_dismiss_locked(struct bp_endpoint *ep);
+/* The reaper's: join those that have left. */
+void bp__crew_join(struct bp_endpoint *ep);
+
+/* ---- listener.c, connect.c --------------------------------------------------------------------- */
+
+/* Accept until one came, which the caller then serves; NULL: the listener is closed. */
+struct bp_conn *bp__listener_lead(struct bp_listener *listener);
+/* Wake its leader; only if that waits for room. */
+void bp__listener_wake_locked(struct bp_listener *listener);
+void bp__listener_room_locked(struct bp_listener *listener);
+/* It has no leader any more: close and free it. */
+void bp__listener_free(struct bp_listener *listener);
+void bp__listener_close_locked(struct bp_listener *listener);
+
+/* Try its addresses; it is then open, or broken with the error that is returned. */
+int bp__connect_try(struct bp_conn *c, uint64_t deadline_ns);
+
+/* ---- endpoint.c, reaper.c ------------------------------------------------------------------------ */
+
+extern const struct bp__conn_owner bp__endpoint_owner;
+
+/* A connection belongs to it now, with the caller's reference. -EPIPE: it closes. */
+int bp__endpoint_add(struct bp_endpoint *ep, struct bp_conn *c);
+void bp__endpoint_opened(struct bp_endpoint *ep);
+/*
+ * The connection after that one, NULL: the first; no lock is held between, and
+ * connections may come and go. Takes a reference, and back the one of after.
+ */
+struct bp_conn *bp__endpoint_next(struct bp_endpoint *ep, struct bp_conn *after);
+void bp__endpoint_refuse(struct bp_endpoint *ep);
+/* A place, or a descriptor, has come free: leaders that wait for it look again. */
+void bp__endpoint_room(struct bp_endpoint *ep);
+void bp__endpoint_log(struct bp_endpoint *ep, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+void bp__reaper_ring_locked(struct bp_endpoint *ep);
+void *bp__reaper_main(void *ep);
+
+#endif /* BP_ENDPOINT_H */

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * inbox.c - see inbox.h.
+ */
+#include "config.h"
+
+#include "inbox.h"
+
+#include <string.h>
+
+#define ANY_MAX ((size_t)64 * 1024)	/* a frame of whatever arrives */
+
+void bp__inbox_init(struct bp__inbox *in, struct bp_conn *c)
+{
+	/* not all of it: the small buffer's page need not be touched yet */
+	memset(in, 0, offsetof(struct bp__inbox, small));
+	in->c = c;
+	in->base = in->small;
+	in->cap = BP__SMALL;
+}
+
+static void drop_chunk(struct bp__inbox *in)
+{
+	if (in->chunk)
+		bp__chunk_unref(in->chunk);
+	in->chunk = NULL;
+	in->base = in->small;
+	in->cap = BP__SMALL;
+	in->start = in->end = 0;
+}
+
+void bp__inbox_fini(struct bp__inbox *in)
+{
+	drop_chunk(in);
+}
+
+/* ---- frames -------------------------------------------------------------------------- */
+
+static int cut_expected(const struct bp__inbox *in, struct bp__frame *frame)
+{
+	size_t have = in->end - in->start;
+
+	*frame = (struct bp__frame){ .len = in->c->expect };
+	/* before its first byte a frame is nothing to ask memory for */
+	if (have == 0 && frame->len > 0)
+		return BP__CUT_NONE;
+	return have >= frame->len ? BP__CUT_WHOLE : BP__CUT_PART;
+}
+
+/* Whatever arrives: what is at hand, and without a chunk what the kernel has, too. */
+static int cut_any(const struct bp__inbox *in, struct bp__frame *frame)
+{
+	size_t have = in->end - in->start, max = in->c->config.frame_max;
+
+	*frame = (struct bp__frame){ .len = have < max ? have : max };
+	if (have == 0)
+		return BP__CUT_NONE;
+	if (in->no_chunk && have == BP__SMALL) {
+		frame->len += in->c->sock->pending(in->c->fd);
+		max = max < ANY_MAX ? max : ANY_MAX;
+		if (frame->len > max)
+			frame->len = max;
+	}
+	return frame->len <= have ? BP__CUT_WHOLE : BP__CUT_PART;
+}
+
+int bp__inbox_cut(struct bp__inbox *in, struct bp__frame *frame)
+{
+	const struct bp_conn_config *config = &in->c->config;
+	const struct bp_framer_ops *framer = config->framer;
+	size_t have = in->end - in->start;
+	int rc;
+
+	if (framer == &bp_framer_raw)
+		return in->c->expect == BP_ANY ? cut_any(in, frame)
+		    : cut_expected(in, frame);
+	if (have == 0)
+		return BP__CUT_NONE;
+	rc = framer->cut(in->base + in->start, have, &in->scanned, &frame->head,
+	    &frame->len, &frame->tail);
+	in->in_header = rc == 0 && framer->head_max > 0;
+	if (rc < 0)
+		return -EPROTO;
+	if (rc == 0)
+		return have > config->frame_max + framer->head_max + framer->tail_max
+		    ? -EMSGSIZE : BP__CUT_NONE;
+	if (frame->len > config->frame_max)
+		return -EMSGSIZE;
+	return have >= frame->head + frame->len + frame->tail
+	    ? BP__CUT_WHOLE : BP__CUT_PART;
+}
+
+static uint64_t waited_ns(const struct bp__inbox *in)
+{
+	return in->c->flow.gate_ns + in->c->flow.parked_ns;
+}
+
+/* The frame at start is another one. */
+static void next_frame(struct bp__inbox *in)
+{
+	in->scanned = 0;
+	in->in_header = false;
+	in->began_ns = in->end > in->start ? in->arrived_ns : 0;
+	in->waited_ns = waited_ns(in);
+}
+
+char *bp__inbox_take(struct bp__inbox *in, const struct bp__frame *frame)
+{
+	char *payload = in->base + in->start + frame->head;
+
+	in->start += frame->head + frame->len + frame->tail;
+	if (in->c->config.framer == &bp_framer_raw)
+		in->c->expect = in->c->config.expect;	/* it held for this one */
+	next_frame(in);
+	return payload;
+}
+
+/* ---- room ----------------------------------------------------------------------------- */
+
+/* Nobody but the reader looks at the area's bytes. */
+static bool alone(const struct bp__inbox *in)
+{
+	return !in->chunk || atomic_load(&in->chunk->refs) == 1;
+}
+
+static void compact(struct bp__inbox *in)
+{
+	memmove(in->base, in->base + in->start, in->end - in->start);
+	in->end -= in->start;
+	in->start = 0;
+}
+
+/* What is at hand moves to the stack; it has to fit. */
+static void to_small(struct bp__inbox *in)
+{
+	size_t have = in->end - in->start;
+
+	memmove(in->small, in->base + in->start, have);
+	drop_chunk(in);
+	in->end = have;
+}
+
+static bool to_chunk(struct bp__inbox *in)
+{
+	struct bp__chunk *chunk = bp__chunk_new(&in->c->flow);
+	size_t have = in->end - in->start;
+
+	if (!chunk)
+		return false;
+	memcpy(chunk->bytes, in->base + in->start, have);
+	drop_chunk(in);
+	in->chunk = chunk;
+	in->base = chunk->bytes;
+	in->cap = chunk->cap - sizeof *chunk;
+	in->end = have;
+	return true;
+}
+
+bool bp__inbox_room(struct bp__inbox *in, size_t need)
+{
+	size_t chunk_room = bp__chunk_room(&in->c->flow);
+
+	if (need <= in->cap - in->start)
+		return true;
+	if (need <= in->cap && alone(in)) {
+		compact(in);
+		return true;
+	}
+	/* half a chunk or more is better read into its own buffer, uncopied */
+	if (need <= chunk_room / 2 || (need <= chunk_room && in->start == in->end))
+		if (to_chunk(in))
+			return true;
+	if (need > BP__SMALL)
+		return false;
+	to_small(in);
+	return true;
+}
+
+/* Nothing is at hand: begin at the beginning, with a chunk if the peer is busy. */
+static void rewind_area(struct bp__inbox *in)
+{
+	bool busy = in->last_read >= BP__SMALL;
+
+	if (in->chunk && !alone(in) && in->cap - in->end >= BP__SMALL && busy)
+		return;
+	if (in->chunk && (!busy || !alone(in)))
+		drop_chunk(in);
+	in->start = in->end = 0;
+	in->no_chunk = busy && !in->chunk && !to_chunk(in);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+/* When the peer has to be through with what it has begun, for the reaper. */
+static uint64_t read_deadline_ns(const struct bp__inbox *in)
+{
+	const struct bp_conn_config *config = &in->c->config;
+	int ms = in->in_header ? config->header_ms : config->frame_ms;
+	uint64_t deadline;
+
+	if (in->began_ns == 0 || ms < 0)
+		return 0;
+	deadline = in->began_ns + (uint64_t)ms * BP__MS
+	    + waited_ns(in) - in->waited_ns;
+	/* the lowest bit tells which of the two it is */
+	return (deadline & ~UINT64_C(1)) | in->in_header;
+}
+
+static ssize_t read_some(struct bp__inbox *in, void *bytes, size_t room)
+{
+	struct bp_conn *c = in->c;
+	ssize_t n;
+
+	bp__whereabouts(c, BP__WAITING);
+	n = bp__flow_may_read(&c->flow);
+	if (n == 0) {
+		atomic_store_explicit(&c->read_deadline_ns, read_deadline_ns(in),
+		    memory_order_relaxed);
+		bp__whereabouts(c, BP__IN_RECV);
+		n = c->sock->read_some(c->fd, bytes, room);
+		atomic_store_explicit(&c->read_deadline_ns, 0, memory_order_relaxed);
+	}
+	bp__whereabouts(c, BP__ELSEWHERE);
+	if (n <= 0)
+		return n;
+	/* the flow ended while it read: that was one read too many */
+	if (!bp__flow_open_still(&c->flow))
+		return -EPIPE;
+	in->arrived_ns = bp__now_ns();
+	if (in->began_ns == 0) {
+		in->began_ns = in->arrived_ns;
+		in->waited_ns = waited_ns(in);
+	}
+	atomic_fetch_add_explicit(&c->bytes_in, (uint64_t)n, memory_order_relaxed);
+	return n;
+}
+
+static void skip_tail(struct bp__inbox *in)
+{
+	size_t n = in->end - in->start;
+
+	if (in->skip == 0)
+		return;
+	if (n > in->skip)
+		n = in->skip;
+	in->start += n;
+	in->skip -= n;
+	next_frame(in);
+}
+
+ssize_t bp__inbox_fill(struct bp__inbox *in)
+{
+	ssize_t n;
+
+	if (in->start == in->end)
+		rewind_area(in);
+	n = read_some(in, in->base + in->end, in->cap - in->end);
+	if (n > 0) {
+		in->last_read = (size_t)n;
+		in->end += (size_t)n;
+		skip_tail(in);
+	}
+	return n;
+}
+
+/* ---- frames with a buffer of their own ---------------------------------------------------- */
+
+static int reserve(struct bp__inbox *in, size_t len, size_t extra)
+{
+	struct bp__flow *flow = &in->c->flow;
+	int rc;
+
+	bp__whereabouts(in->c, BP__WAITING);
+	rc = bp__flow_reserve(flow, bp__buf_cost(len) + extra, bp__buf_block(len));
+	bp__whereabouts(in->c, BP__ELSEWHERE);
+	return rc;
+}
+
+static int allocate(struct bp__inbox *in, size_t len, size_t extra,
+    struct bp__buf **ret_buf)
+{
+	int rc = reserve(in, len, extra);
+
+	if (rc < 0)
+		return rc;
+	*ret_buf = bp__buf_alloc(&in->c->flow, len);
+	if (*ret_buf)
+		return 0;
+	bp__flow_release(&in->c->flow, bp__buf_cost(len) + extra, BP__HELD_FRAME,
+	    NULL, 0);
+	return -ENOMEM;
+}
+
+static void give_up(struct bp__inbox *in, struct bp__buf *buf, size_t extra)
+{
+	if (extra > 0)
+		bp__flow_release(&in->c->flow, extra, BP__HELD_FRAME, NULL, 0);
+	bp__buf_discard(buf);
+}
+
+/* Take up to max bytes of what is at hand. */
+static size_t take_bytes(struct bp__inbox *in, char *to, size_t max)
+{
+	size_t n = in->end - in->start;
+
+	if (n > max)
+		n = max;
+	memcpy(to, in->base + in->start, n);
+	in->start += n;
+	return n;
+}
+
+static int read_known(struct bp__inbox *in, const struct bp__frame *frame,
+    char *payload)
+{
+	size_t have;
+	ssize_t n;
+
+	in->start += frame->head;
+	have = take_bytes(in, payload, frame->len);
+	if (have == frame->len) {
+		/* its tail alone is missing */
+		in->skip = frame->tail;
+		skip_tail(in);
+		return 1;
+	}
+	drop_chunk(in);		/* while this is read, nothing else is */
+	while (have < frame->len) {
+		n = read_some(in, payload + have, frame->len - have);
+		if (n <= 0)
+			return (int)n;
+		have += (size_t)n;
+	}
+	in->skip = frame->tail;
+	in->last_read = 0;	/* the next header comes alone: its payload uncopied */
+	return 1;
+}
+
+/*
+ * A frame whose size no header tells, and no chunk to look for its end in: read
+ * into a buffer of the largest size, in small steps, since what is read beyond the
+ * end has to fit the stack.
+ */
+static int read_unknown(struct bp__inbox *in, struct bp__buf *buf)
+{
+	const struct bp_framer_ops *framer = in->c->config.framer;
+	struct bp__frame frame = { 0 };
+	char *bytes = buf->pub.data;
+	size_t have, whole = 0, step;
+	ssize_t n;
+	int rc;
+
+	have = take_bytes(in, bytes, buf->pub.len);
+	drop_chunk(in);
+	for (;;) {
+		rc = framer->cut(bytes, have, &in->scanned, &frame.head, &frame.len,
+		    &frame.tail);
+		if (rc < 0)
+			return -EPROTO;
+		whole = frame.head + frame.len + frame.tail;
+		if (rc > 0 && frame.len > in->c->config.frame_max)
+			return -EMSGSIZE;
+		if (rc > 0 && have >= whole)
+			break;
+		if (have == buf->pub.len)
+			return -EMSGSIZE;
+		step = buf->pub.len - have;
+		n = read_some(in, bytes + have, step < BP__SMALL ? step : BP__SMALL);
+		if (n <= 0)
+			return (int)n;
+		have += (size_t)n;
+	}
+	memcpy(in->small, bytes + whole, have - whole);
+	in->end = have - whole;
+	memmove(bytes, bytes + frame.head, frame.len);
+	buf->pub.len = frame.len;
+	in->last_read = have;
+	return 1;
+}
+
+int bp__inbox_large(struct bp__inbox *in, const struct bp__frame *frame, size_t extra,
+    struct bp__buf **ret_buf)
+{
+	const struct bp_conn_config *config = &in->c->config;
+	bool known = frame->len != BP_ANY;
+	struct bp__buf *buf;
+	size_t len;
+	int rc;
+
+	len = known ? frame->len : config->frame_max + config->framer->head_max
+	    + config->framer->tail_max;
+	rc = allocate(in, len, extra, &buf);
+	if (rc < 0)
+		return rc;
+	rc = known ? read_known(in, frame, buf->pub.data) : read_unknown(in, buf);
+	if (rc <= 0) {
+		give_up(in, buf, extra);
+		return rc;
+	}
+	if (config->framer == &bp_framer_raw)
+		in->c->expect = config->expect;
+	next_frame(in);
+	*ret_buf = buf;
+	return 1;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * notify.c - throttled and unthrottled (R7).
+ *
+ * Under the lock only the level is set. One thread at a time carries it to the
+ * callbacks, until what was told is what is; whoever changes the level while
+ * somebody tells leaves it to that one. So the calls alternate strictly, never
+ * overlap, and a level that came and went while nobody looked is not told at all.
+ */
+#include "config.h"
+
+#include "callback.h"
+#include "conn.h"
+
+static void tell(struct bp_conn *c, bool throttled)
+{
+	const struct bp_conn_ops *ops = c->config.ops;
+	void (*fn)(struct bp_conn *, void *) =
+	    throttled ? ops->throttled : ops->unthrottled;
+	struct bp__callback callback;
+
+	if (!fn)
+		return;
+	bp__callback_enter(&callback, c,
+	    throttled ? BP__IN_THROTTLED : BP__IN_UNTHROTTLED);
+	fn(c, bp_conn_data(c));
+	bp__callback_leave(&callback);
+}
+
+void bp__notify(struct bp_conn *c)
+{
+	bool level;
+
+	bp__lock(&c->lock);
+	if (!c->telling) {
+		c->telling = true;
+		while (c->told != c->throttled) {
+			level = c->told = c->throttled;
+			bp__unlock(&c->lock);
+			tell(c, level);
+			bp__lock(&c->lock);
+		}
+		c->telling = false;
+		bp__signal(&c->reader_cond);	/* it may wait to say closed */
+	}
+	bp__conn_unlock(c);
+}
+
+void bp__notify_settle(struct bp_conn *c)
+{
+	if (!c->notifies)
+		return;
+	bp__notify(c);
+	bp__lock(&c->lock);
+	while (c->telling || c->told != c->throttled)
+		bp__wait(&c->reader_cond, &c->lock);
+	bp__conn_unlock(c);
+}

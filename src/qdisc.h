@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * qdisc.h - the blocking core around a discipline: the lock Q, the flows that
+ * feed it, the readers that wait at its gate, the consumers that wait for an
+ * event, turns, mutes, what is charged, and the large blocks that hold it.
+ *
+ * A flow is what is kept in order, one per connection. At most one of its events
+ * is out at a time, with a consumer or with the handler: that is its turn. The
+ * core knows flows and peers, never connections or events; it calls upward
+ * through hooks, without a lock.
+ *
+ *	reader:   may_read -> reserve -> (recv) -> put ............ or: turn, handler, turn_end
+ *	consumer: take -> (handle) -> turn_back
+ *	anyone:   mute, unmute, unblock, end, release
+ *
+ * Files: flow.c is the reader's side and all that changes one flow, qdisc.c the
+ * consumers' side and what is one per endpoint.
+ */
+#ifndef BP_QDISC_H
+#define BP_QDISC_H
+
+#include <stdatomic.h>
+
+#include "discipline.h"
+#include "list.h"
+#include "pool.h"
+#include "sync.h"
+
+struct bp__flow;
+struct bp__qdisc;
+
+/* What stands in a flow's queue; the event around it is its owner's. */
+struct bp__entry {
+	struct bp__entry *next;
+	struct bp__flow *flow;
+	size_t cost;		/* charged; given back with the turn */
+	size_t payload_cost;	/* charged; given back by whoever releases the payload */
+	size_t len;
+	uint64_t seq;		/* order of arrival in the endpoint */
+	uint64_t arrived_ns;
+	bool last;		/* CLOSED: passes a mute, and is not purged */
+	bool in_place;		/* takes one of the discipline's places */
+};
+
+/* How far a flow's end has come; it only grows. */
+enum bp__flow_stage {
+	BP__FLOW_OPEN,
+	BP__FLOW_STOPPING,	/* no further read; what was read is delivered */
+	BP__FLOW_BROKEN,	/* the same, unless muted; throttling holds no more */
+	BP__FLOW_CUT,		/* nothing is delivered but the last entry */
+};
+
+struct bp__qdisc_hooks {
+	/* Stopping or watched, and nothing of it is queued, out or kept any more. */
+	void (*quiet)(struct bp__flow *flow);
+	/* Free an entry that was purged; its cost went back, its payload's did not. */
+	void (*purged)(struct bp__entry *entry);
+	/* A place for a connection has come free. */
+	void (*room)(struct bp__qdisc *q);
+	void (*flow_gone)(struct bp__flow *flow);	/* its last reference went */
+	void (*qdisc_gone)(struct bp__qdisc *q);
+};
+
+struct bp__request {		/* a reader, or a try, at the gate */
+	struct bp_item item;
+	struct bp__flow *flow;
+	size_t block;		/* the large block that will be taken for it, or 0 */
+	bool waiting, granted;
+};
+
+struct bp__flow {
+	/* set by bp__flow_open(), then constant */
+	struct bp__qdisc *q;
+	const atomic_bool *throttled;	/* the connection's level, read under Q (R12) */
+	bool couple;
+
+	/* lock-free */
+	atomic_size_t refs;		/* of the connection around it */
+	atomic_uint mutes;		/* written under [Q] */
+	atomic_int stage;		/* enum bp__flow_stage, written under [Q] */
+	atomic_size_t queued;		/* entries, written under [Q] */
+
+	/* [Q] under q->lock */
+	struct bp_peer peer;
+	struct bp__request asking;	/* its reader's, one at a time */
+	struct bp_item oldest;		/* its oldest entry, as the discipline sees it */
+	bool shown;			/* oldest is with the discipline */
+	bool turn;			/* an entry is out, or its handler runs */
+	bool watched;			/* tell when it is quiet */
+	bool in_place;			/* counts in q->places */
+	bool finished;			/* its last entry was freed */
+	bool parked;			/* its reader waits: muted or throttled */
+	bool wanting;			/* its reader has a frame, and waits for its turn */
+	struct bp__entry *first, *last;
+	struct bp__cond reader_cond;	/* 1 waiter: its reader */
+	struct bp__list turn_link;	/* in q->turns while an entry is out */
+	pthread_t turn_taker;
+	size_t reader_held;		/* charged for what its reader has not delivered */
+	uint64_t asking_since_ns;
+	uint64_t gate_ns, parked_ns;	/* waited so far */
+	uint64_t muted_ns, muted_since_ns;
+	uint64_t received_bytes, received_frames;
+};
+
+/* A histogram of times in ns: eight steps to each power of two. */
+#define BP__WAIT_BUCKETS 496
+
+struct bp__waits {
+	_Atomic uint64_t buckets[BP__WAIT_BUCKETS];
+	_Atomic uint64_t max_ns;
+};
+
+struct bp__qdisc {
+	/* set by bp__qdisc_init(), then constant */
+	const struct bp_qdisc_ops *ops;
+	const struct bp__qdisc_hooks *hooks;
+	void *state;			/* the discipline's; itself under [Q] */
+	size_t budget;			/* BP_UNLIMITED when there is none */
+	size_t guarantee;
+	size_t cost_max;		/* what an empty pool can admit */
+	size_t places_max;		/* connections */
+
+	/* lock-free */
+	atomic_size_t refs;		/* of the endpoint around it */
+	struct bp__waits waits;		/* time in queue */
+
+	/* [Q] */
+	struct bp__mutex lock;
+	struct bp__list consumers;	/* idle, the latest first */
+	struct bp__list turns;		/* flows with an entry out */
+	struct bp__pool pool;
+	struct bp__list victims;	/* blocks to unmap after unlocking */
+	struct bp__entry *purged;	/* entries to free after unlocking */
+	size_t places;			/* taken */
+	size_t live;			/* flows whose last entry was not yet taken */
+	bool closed, stopped;
+	bool abandoned;			/* nobody receives any more */
+	bool room;			/* tell the hook after unlocking */
+	uint64_t seq;
+	size_t held, queued_events, queued_bytes, shown;
+	size_t reading;			/* held for frames that are being read */
+	size_t promised;		/* held for blocks that were not yet taken */
+	size_t waiting, muted;
+	uint64_t received_bytes, received_events;
+	uint64_t futile_wakeups, stalls;
+	uint64_t moves, moves_seen;	/* grants, puts, turns; to tell a stall */
+	uint64_t stalled_since_ns;
+};
+
+/* ---- one per endpoint: qdisc.c ------------------------------------------------ */
+
+/* config with every default filled in. Returns -EINVAL, -ENOMEM. */
+int bp__qdisc_init(struct bp__qdisc *q, const struct bp_endpoint_config *config,
+    const struct bp__qdisc_hooks *hooks);
+void bp__qdisc_fini(struct bp__qdisc *q);
+void bp__qdisc_ref(struct bp__qdisc *q);
+void bp__qdisc_unref(struct bp__qdisc *q);
+
+/* Take the next entry; the caller has its turn. -EAGAIN, -ETIMEDOUT, -EPIPE. */
+int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_entry,
+    uint64_t deadline_ns);
+
+/* No flow comes any more: consumers end with the last one. */
+void bp__qdisc_close(struct bp__qdisc *q);
+/* Every thread of ours is gone: what is ready is all there will be. */
+void bp__qdisc_stop(struct bp__qdisc *q);
+/* Nobody receives any more: purge all that is queued, the last entries too. */
+void bp__qdisc_drain(struct bp__qdisc *q);
+
+/* Is a place free? */
+bool bp__qdisc_has_place(struct bp__qdisc *q);
+
+/*
+ * The large block that was reserved; size as bp__pool_size() gives it. NULL: no
+ * memory. unclaim: it will not be taken after all.
+ */
+void *bp__qdisc_block(struct bp__qdisc *q, size_t size);
+void bp__qdisc_unclaim(struct bp__qdisc *q, size_t size);
+void bp__qdisc_block_back(struct bp__qdisc *q, void *block, size_t size);
+
+/*
+ * The reaper's tick: blocks idle for a second go back to the system; returns true
+ * when it has found a stall: readers wait, nothing that is ready is queued, and
+ * nothing has moved for five seconds.
+ */
+bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns);
+
+void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret);
+
+/* Shared by qdisc.c and flow.c. */
+void bp__qdisc_pump_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
+void bp__qdisc_shrink_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
+void bp__qdisc_dispatch_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
+/* Unlock, then do what was decided under the lock; flow may be NULL. */
+void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
+    BP__ATTRIBUTE(release_capability(q->lock));
+bool bp__flow_passed_over_locked(const struct bp__flow *flow);
+void bp__flow_show_locked(struct bp__flow *flow);
+void bp__flow_uncharge_locked(struct bp__flow *flow, size_t cost);
+void bp__flow_purge_locked(struct bp__flow *flow);
+
+/* ---- one per connection: flow.c ------------------------------------------------- */
+
+/* Take a place. Returns -EMFILE, -ENOMEM, -EPIPE (closed). One reference is yours. */
+int bp__flow_open(struct bp__flow *flow, struct bp__qdisc *q, bool couple,
+    const atomic_bool *throttled);
+/* No event of it was or will be delivered: its place goes back. */
+void bp__flow_abandon(struct bp__flow *flow);
+void bp__flow_ref(struct bp__flow *flow);
+void bp__flow_unref(struct bp__flow *flow);
+void bp__flow_fini(struct bp__flow *flow);
+
+/*
+ * Reader: wait while muted, or throttled and coupled. Returns -EPIPE when nothing
+ * is to be read any more.
+ */
+int bp__flow_may_read(struct bp__flow *flow);
+/* Is anything to be read still? Without a lock. */
+bool bp__flow_open_still(const struct bp__flow *flow);
+
+/*
+ * Reader: charge cost, waiting at the gate if need be; block of it (or 0) is a large
+ * block that will be taken. Returns -EPIPE when the flow ended while it waited,
+ * -EMSGSIZE for what an empty pool could not admit.
+ */
+int bp__flow_reserve(struct bp__flow *flow, size_t cost, size_t block);
+
+/* Charge cost if that needs no waiting. within: of the guarantee alone. */
+bool bp__flow_try_reserve(struct bp__flow *flow, size_t cost, size_t block,
+    bool within);
+
+enum bp__holder { BP__HELD_DELIVERED, BP__HELD_FRAME, BP__HELD_CHUNK };
+
+/*
+ * Give a charge back: a payload's, an undelivered frame's, or a chunk's; and with it
+ * the large block it was for, if there is one.
+ */
+void bp__flow_release(struct bp__flow *flow, size_t cost, enum bp__holder holder,
+    void *block, size_t size);
+
+/*
+ * Reader: queue a chain of entries, whose costs are charged; each waits for its
+ * place where the discipline has places. What no longer can be delivered is purged.
+ */
+void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain);
+
+/*
+ * Reader, with handlers: wait for the turn; payload_cost is that of the frame it is
+ * for, no longer the reader's. Returns -EPIPE: deliver no more.
+ */
+int bp__flow_turn(struct bp__flow *flow, size_t payload_cost);
+/* The turn of the last handler, which nothing holds up. */
+void bp__flow_turn_last(struct bp__flow *flow);
+void bp__flow_turn_end(struct bp__flow *flow, uint64_t bytes, uint64_t frames,
+    bool last);
+/* Within the turn, without a lock: may the next frame be delivered? */
+bool bp__flow_may_go_on(const struct bp__flow *flow);
+
+/* The entry was handled: its cost and its turn go back. */
+void bp__flow_turn_back(struct bp__entry *entry);
+
+void bp__flow_mute(struct bp__flow *flow);
+void bp__flow_unmute(struct bp__flow *flow);
+/* R12: the level was cleared; what is parked goes on. */
+void bp__flow_unblock(struct bp__flow *flow);
+void bp__flow_end(struct bp__flow *flow, enum bp__flow_stage stage);
+/* Tell the hook, now or later, when the flow is quiet. */
+void bp__flow_watch(struct bp__flow *flow);
+
+#endif /* BP_QDISC_H */

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * qdisc_parse.c - disciplines by name, with parameters as text:
+ *
+ *	NAME[:KEY=VALUE[,KEY=VALUE]...]		bytes:budget=64M,guarantee=16K
+ *
+ * A key is the name of a field of struct bp_endpoint_config, and only those fit
+ * that the discipline has a use for. A value is a number of bytes or events, with
+ * K, M, G or T for powers of 1024.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "discipline.h"
+
+static const struct bp_qdisc_ops *const disciplines[] = {
+	&bp_qdisc_unbounded, &bp_qdisc_one_place, &bp_qdisc_bounded, &bp_qdisc_bytes,
+};
+
+#define N_DISCIPLINES (sizeof disciplines / sizeof disciplines[0])
+
+static const struct {
+	const struct bp_qdisc_ops *qdisc;
+	const char *key;
+	size_t offset;
+} parameters[] = {
+	{ &bp_qdisc_bounded, "places", offsetof(struct bp_endpoint_config, places) },
+	{ &bp_qdisc_bytes, "budget", offsetof(struct bp_endpoint_config, budget) },
+	{ &bp_qdisc_bytes, "guarantee", offsetof(struct bp_endpoint_config, guarantee) },
+};
+
+#define N_PARAMETERS (sizeof parameters / sizeof parameters[0])
+
+static bool is(const char *name, const char *text, size_t len)
+{
+	return strlen(name) == len && memcmp(name, text, len) == 0;
+}
+
+static int parse_size(const char *text, size_t len, size_t *ret)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	size_t n = 0, i = 0;
+	unsigned shift = 0;
+
+	for (; i < len && text[i] >= '0' && text[i] <= '9'; i++) {
+		size_t digit = (size_t)(text[i] - '0');
+
+		if (n > (SIZE_MAX - digit) / 10)
+			return -EINVAL;
+		n = n * 10 + digit;
+	}
+	if (i > 0 && i + 1 == len && (unit = strchr(units, text[i])) != NULL) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		i++;
+	}
+	/* 0 would silently be the default */
+	if (i != len || n == 0 || n > SIZE_MAX >> shift)
+		return -EINVAL;
+	*ret = n << shift;
+	return 0;
+}
+
+static int set_parameter(struct bp_endpoint_config *config, const char *text,
+    size_t len)
+{
+	const char *equals = memchr(text, '=', len);
+	size_t key_len, i, value;
+	int rc;
+
+	if (!equals)
+		return -EINVAL;
+	key_len = (size_t)(equals - text);
+	for (i = 0; i < N_PARAMETERS; i++)
+		if (parameters[i].qdisc == config->qdisc
+		    && is(parameters[i].key, text, key_len))
+			break;
+	if (i == N_PARAMETERS)
+		return -EINVAL;
+	rc = parse_size(equals + 1, len - key_len - 1, &value);
+	if (rc == 0)
+		memcpy((char *)config + parameters[i].offset, &value, sizeof value);
+	return rc;
+}
+
+int bp_qdisc_parse(struct bp_endpoint_config *ret_config, const char *text)
+{
+	struct bp_endpoint_config config = *ret_config;
+	size_t len = strcspn(text, ":"), i;
+	int rc;
+
+	for (i = 0; i < N_DISCIPLINES; i++)
+		if (is(disciplines[i]->name, text, len))
+			break;
+	if (i == N_DISCIPLINES)
+		return -EINVAL;
+	config.qdisc = disciplines[i];
+	text += len;
+	while (*text) {		/* at the ':' or ',' before a parameter */
+		text++;
+		len = strcspn(text, ",");
+		rc = set_parameter(&config, text, len);
+		if (rc < 0)
+			return rc;
+		text += len;
+	}
+	*ret_config = config;
+	return 0;
+}
+
+const char *bp_qdisc_help(unsigned i)
+{
+	return i < N_DISCIPLINES ? disciplines[i]->help : NULL;
+}

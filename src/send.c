@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * send.c - the way into a connection's out queue, and the marks.
+ *
+ *	admit	wait while throttled; count the bytes, at the high mark throttle
+ *	inline	nothing is queued and the token is free: the kernel is tried at once
+ *	append	else, and for what the kernel refused: to the queue, and the writer
+ *
+ * The level is `queued >= high`, until `queued <= low`. What is counted but not yet
+ * in the queue, on its way in or out of it, belongs to a thread that will count it
+ * off. Waiting senders are admitted by who clears the level, in order (R5), until
+ * it is set again: at most high and one frame are ever queued.
+ */
+#include "config.h"
+
+#include "callback.h"
+#include "conn.h"
+#include "framer.h"
+
+#include <string.h>
+
+#define IOV_INLINE 16			/* entries of a send that is tried inline */
+#define WITHHOLD_MAX ((size_t)64 * 1024)
+
+struct sender {
+	struct bp__waiter waiter;
+	size_t bytes;			/* 0: waits for unthrottled, to send nothing */
+	bool admitted;
+};
+
+/* A frame on its way out: its parts, and the payload they came from, if shared. */
+struct message {
+	struct bp__envelope env;
+	struct iovec iov[IOV_INLINE];
+	int n;
+	size_t total;
+	struct bp__buf *buf;		/* iov[1] is this one's bytes */
+};
+
+/* ---- the marks ------------------------------------------------------------------------ */
+
+static bool sendable(const struct bp_conn *c)
+{
+	return c->state <= BP__OPEN && !c->end_wanted && !c->out_dead;
+}
+
+static void count_locked(struct bp_conn *c, size_t n)
+{
+	c->queued += n;
+	if (c->queued >= c->config.out_high && !c->throttled) {
+		c->throttled_since_ns = bp__now_ns();
+		c->throttles++;
+		atomic_store(&c->throttled, true);
+	}
+}
+
+static void admit_waiting_locked(struct bp_conn *c)
+{
+	struct bp__list *link = c->senders.next, *next;
+	struct sender *sender;
+
+	for (; link != &c->senders; link = next) {
+		next = link->next;
+		sender = bp__container_of(link, struct sender, waiter.link);
+		if (sender->bytes > 0 && c->throttled)
+			continue;
+		sender->admitted = true;
+		count_locked(c, sender->bytes);
+		bp__waiter_wake(&sender->waiter);
+	}
+}
+
+static void clear_level_locked(struct bp_conn *c)
+{
+	c->throttled_ns += bp__now_ns() - c->throttled_since_ns;
+	atomic_store(&c->throttled, false);
+	c->chores.unblock = true;	/* R12: always */
+}
+
+void bp__conn_uncount_locked(struct bp_conn *c, size_t n)
+{
+	if (c->out_dead)
+		return;			/* was counted off with all the rest */
+	c->queued -= n;
+	if (c->throttled && c->queued <= c->config.out_low) {
+		clear_level_locked(c);
+		admit_waiting_locked(c);
+	}
+	bp__conn_try_end_locked(c);
+}
+
+void bp__conn_drop_out_locked(struct bp_conn *c)
+{
+	c->out_dead = true;
+	c->queued = 0;
+	bp__outq_join(&c->chores.dead, &c->outq);
+	if (c->throttled)
+		clear_level_locked(c);
+}
+
+/* ---- admission ------------------------------------------------------------------------- */
+
+static int wait_locked(struct bp_conn *c, struct sender *sender, uint64_t deadline_ns)
+{
+	if (!bp__waiter_wait(&sender->waiter, &c->senders, &c->lock, deadline_ns))
+		return -ETIMEDOUT;
+	return sender->admitted ? 0 : -EPIPE;
+}
+
+/* Wait while throttled, then count bytes. */
+static int admit_locked(struct bp_conn *c, size_t bytes, int timeout_ms)
+{
+	struct sender sender = { .bytes = bytes };
+	uint64_t deadline_ns;
+
+	if (!sendable(c))
+		return -EPIPE;
+	if (c->throttled && timeout_ms != 0) {
+		if (bp__in_unthrottled(c))
+			return -EDEADLK;
+		/* this thread's own answers must not wait with it */
+		deadline_ns = bp__deadline_ns(timeout_ms);
+		bp__conn_unlock(c);
+		bp__push_own();
+		bp__lock(&c->lock);
+		if (!sendable(c))
+			return -EPIPE;
+		if (c->throttled)
+			return wait_locked(c, &sender, deadline_ns);
+	}
+	if (c->throttled)
+		return -EAGAIN;
+	count_locked(c, bytes);
+	return 0;
+}
+
+int bp_conn_wait_unthrottled(struct bp_conn *c, int timeout_ms)
+{
+	int rc;
+
+	bp__lock(&c->lock);
+	rc = admit_locked(c, 0, timeout_ms);
+	bp__conn_unlock(c);
+	return rc;
+}
+
+/* ---- the queue -------------------------------------------------------------------------- */
+
+/* What of the message comes after the first skip bytes, as pieces. */
+static int make_pieces(struct bp__outq *pieces, const struct message *m, size_t skip)
+{
+	size_t head = m->env.head_len, payload;
+	int rc;
+
+	/* a small payload is copied: a page of pieces costs less than its references */
+	if (!m->buf || m->buf->kind == BP__SLICE || m->iov[1].iov_len < 4096)
+		return bp__outq_copy(pieces, m->iov, m->n, skip);
+	if (skip < head) {
+		rc = bp__outq_copy(pieces, m->iov, 1, skip);
+		if (rc < 0)
+			return rc;
+		skip = head;
+	}
+	skip -= head;
+	payload = m->iov[1].iov_len;
+	if (skip < payload) {
+		rc = bp__outq_share(pieces, m->buf,
+		    (const char *)m->iov[1].iov_base + skip, payload - skip);
+		if (rc < 0)
+			return rc;
+		skip = payload;
+	}
+	return bp__outq_copy(pieces, m->iov + 2, m->n - 2, skip - payload);
+}
+
+/* In a handler of its own, with more to answer at hand: it may wait for that. */
+static bool may_withhold_locked(const struct bp_conn *c)
+{
+	return c->config.gather == BP_ON && bp__in_handler() == c && c->gathers
+	    && c->state == BP__OPEN && c->queued < WITHHOLD_MAX;
+}
+
+/* More events of it are queued: their answers can go with this one. */
+static bool leave_to_writer(const struct bp_conn *c)
+{
+	return atomic_load(&c->flow.queued) > 0;
+}
+
+static int append_locked(struct bp_conn *c, const struct message *m)
+{
+	struct bp__outq pieces;
+	int rc;
+
+	if (!bp__outq_squeeze(&c->outq, m->iov, m->n)) {
+		bp__outq_init(&pieces);
+		bp__conn_unlock(c);
+		rc = make_pieces(&pieces, m, 0);
+		bp__lock(&c->lock);
+		if (rc == 0 && !sendable(c))
+			rc = -EPIPE;
+		if (rc < 0) {
+			bp__outq_join(&c->chores.dead, &pieces);
+			bp__conn_uncount_locked(c, m->total);
+			return rc;
+		}
+		bp__outq_join(&c->outq, &pieces);
+	}
+	return 0;
+}
+
+void bp__conn_give_token_locked(struct bp_conn *c)
+{
+	c->token = false;
+	if (c->state >= BP__CLOSING)
+		bp__signal(&c->reader_cond);	/* it may wait for the token */
+	if (c->outq.bytes > 0)
+		bp__writer_wake_locked(c);
+	else
+		bp__conn_try_end_locked(c);
+}
+
+/* The token is ours: try the kernel, queue what it refuses. */
+static int send_inline_locked(struct bp_conn *c, const struct message *m)
+{
+	struct bp__outq rest;
+	ssize_t sent;
+	int rc = 0;
+
+	c->token = true;
+	bp__unlock(&c->lock);		/* the edge is told after the attempt */
+	bp__outq_init(&rest);
+	sent = c->sock->write_some(c->fd, m->iov, m->n, false);
+	if (sent == -EAGAIN)
+		sent = 0;
+	if (sent >= 0 && (size_t)sent < m->total)
+		rc = make_pieces(&rest, m, (size_t)sent);
+	bp__lock(&c->lock);
+	if (sent < 0) {
+		bp__conn_out_failed_locked(c, (int)sent);
+		rc = -EPIPE;
+	} else if (rc < 0) {
+		bp__outq_join(&c->chores.dead, &rest);
+		if (sent > 0)		/* half a frame is out: the stream is broken */
+			bp__conn_abort_locked(c, BP_REASON_NO_MEMORY, rc,
+			    BP__FLOW_BROKEN);
+		bp__conn_uncount_locked(c, m->total);
+	} else if (c->out_dead) {
+		bp__outq_join(&c->chores.dead, &rest);
+		if (rest.bytes > 0)
+			rc = -EPIPE;
+	} else {
+		atomic_fetch_add(&c->bytes_out, (uint64_t)sent);
+		bp__outq_join_front(&c->outq, &rest);
+		bp__conn_uncount_locked(c, (size_t)sent);
+	}
+	bp__conn_give_token_locked(c);
+	return rc;
+}
+
+static int send_message(struct bp_conn *c, const struct message *m, int timeout_ms)
+{
+	bool withhold = false, push = false;
+	int rc;
+
+	if (m->total == 0)
+		return 0;
+	bp__lock(&c->lock);
+	rc = admit_locked(c, m->total, timeout_ms);
+	if (rc == 0 && !sendable(c)) {
+		/* it ended between the admission and now */
+		bp__conn_uncount_locked(c, m->total);
+		rc = -EPIPE;
+	}
+	if (rc == 0) {
+		withhold = may_withhold_locked(c);
+		if (!withhold && !c->token && c->outq.bytes == 0
+		    && !leave_to_writer(c)) {
+			rc = send_inline_locked(c, m);
+		} else {
+			rc = append_locked(c, m);
+			/* who has the token sees to what comes meanwhile */
+			push = !withhold && !c->token && !leave_to_writer(c);
+			if (rc == 0 && !withhold && !c->token && !push)
+				bp__writer_wake_locked(c);
+		}
+	}
+	if (rc == 0)
+		atomic_fetch_add_explicit(&c->sent_frames, 1, memory_order_relaxed);
+	if (withhold)
+		withhold = !atomic_exchange(&c->withheld, true);
+	bp__conn_unlock(c);
+	if (push)
+		bp__conn_push(c);
+	if (withhold)
+		c->owner->withholds(c);
+	return rc;
+}
+
+/* ---- public ------------------------------------------------------------------------------ */
+
+static int wrap(struct message *m, struct bp_conn *c, const struct iovec *iov, int n)
+{
+	size_t len = 0;
+	int rc;
+
+	for (int i = 0; i < n; i++) {
+		if (iov[i].iov_len > SIZE_MAX / 2 - len)
+			return -EMSGSIZE;
+		len += iov[i].iov_len;
+	}
+	rc = bp__envelope_make(&m->env, c->config.framer, len);
+	if (rc < 0)
+		return rc;
+	m->iov[0] = (struct iovec){ m->env.head, m->env.head_len };
+	for (int i = 0; i < n; i++)
+		m->iov[i + 1] = iov[i];
+	m->iov[n + 1] = (struct iovec){ m->env.tail, m->env.tail_len };
+	m->n = n + 2;
+	m->total = m->env.head_len + len + m->env.tail_len;
+	return 0;
+}
+
+int bp_sendv(struct bp_conn *c, const struct iovec *iov, int n, int timeout_ms)
+{
+	struct message m = { .buf = NULL };
+	struct bp__outq whole;
+	struct iovec one;
+	int rc;
+
+	if (n < 0)
+		return -EINVAL;
+	if (n <= IOV_INLINE - 2) {
+		rc = wrap(&m, c, iov, n);
+		return rc < 0 ? rc : send_message(c, &m, timeout_ms);
+	}
+	/* many parts: make one of them first */
+	bp__outq_init(&whole);
+	rc = bp__outq_copy(&whole, iov, n, 0);
+	if (rc < 0)
+		return rc;
+	rc = wrap(&m, c, &one, bp__outq_peek(&whole, &one, 1, SIZE_MAX));
+	if (rc == 0)
+		rc = send_message(c, &m, timeout_ms);
+	bp__outq_clear(&whole);
+	return rc;
+}
+
+int bp_send(struct bp_conn *c, const void *data, size_t len, int timeout_ms)
+{
+	struct iovec iov = { (void *)(uintptr_t)data, len };
+
+	return bp_sendv(c, &iov, 1, timeout_ms);
+}
+
+int bp_send_buf(struct bp_conn *c, struct bp_buf *buf, int timeout_ms)
+{
+	struct iovec iov = { buf->data, buf->len };
+	struct message m = { .buf = bp__buf_of(buf) };
+	int rc = wrap(&m, c, &iov, 1);
+
+	return rc < 0 ? rc : send_message(c, &m, timeout_ms);
+}
+
+bool bp_conn_throttled(const struct bp_conn *c)
+{
+	return atomic_load(&c->throttled);
+}
+
+size_t bp_conn_pending(const struct bp_conn *conn)
+{
+	struct bp_conn *c = (struct bp_conn *)(uintptr_t)conn;
+	size_t queued;
+
+	bp__lock(&c->lock);
+	queued = c->queued;
+	bp__unlock(&c->lock);
+	return queued;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sock.c - see sock.h.
+ */
+#include "config.h"
+
+#include "sock.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static ssize_t plain_read_some(int fd, void *bytes, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = recv(fd, bytes, len, 0);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t plain_write_some(int fd, const struct iovec *iov, int n, bool wait)
+{
+	struct msghdr msg = {
+		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n,
+	};
+	ssize_t sent;
+
+	do
+		sent = sendmsg(fd, &msg, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
+static size_t plain_pending(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+static void plain_end(int fd)
+{
+	shutdown(fd, SHUT_WR);
+}
+
+const struct bp__sock_ops bp__sock_plain = {
+	.read_some = plain_read_some, .write_some = plain_write_some,
+	.pending = plain_pending, .end = plain_end,
+};
+
+int bp__sock_accept(int listening)
+{
+	int fd;
+
+	do
+		fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+int bp__sock_open(int family)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int bp__sock_set_blocking(int fd, bool blocking)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	flags = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+	return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
+static int family_of(int fd)
+{
+	struct sockaddr_storage sa = { 0 };
+	socklen_t len = sizeof sa;
+
+	getsockname(fd, (struct sockaddr *)&sa, &len);
+	return sa.ss_family;
+}
+
+static bool is_tcp(int fd)
+{
+	return family_of(fd) != AF_UNIX;
+}
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+static int set_size(int fd, int option, size_t bytes)
+{
+	if (bytes == 0)
+		return 0;
+	/* the kernel doubles it, for its own overhead */
+	return set_int(fd, SOL_SOCKET, option,
+	    bytes < INT32_MAX ? (int)bytes : INT32_MAX);
+}
+
+int bp__sock_options(int fd, const struct bp_conn_config *config)
+{
+	int rc;
+
+	if ((rc = set_size(fd, SO_RCVBUF, config->rcvbuf)) < 0
+	    || (rc = set_size(fd, SO_SNDBUF, config->sndbuf)) < 0)
+		return rc;
+	if (is_tcp(fd)) {
+		if ((rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY,
+		    config->nodelay == BP_ON)) < 0
+		    || (rc = set_int(fd, SOL_SOCKET, SO_KEEPALIVE,
+		    config->keepalive == BP_ON)) < 0)
+			return rc;
+		if (config->user_timeout_ms > 0
+		    && (rc = set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+		    config->user_timeout_ms)) < 0)
+			return rc;
+	}
+	if (config->setup && config->setup(fd, config->data) != 0)
+		return -EPERM;
+	return 0;
+}
+
+int bp__sock_error(int fd)
+{
+	socklen_t len = sizeof(int);
+	int err = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
+		return -errno;
+	return -err;
+}
+
+void bp__sock_reset(int fd)
+{
+	struct linger now = { .l_onoff = 1, .l_linger = 0 };
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+	if (is_tcp(fd)) {
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+		/* a plain shutdown would send FIN first: the peer would see an end in
+		 * good order, and then the reset */
+		if (connect(fd, &none, sizeof none) == 0)
+			return;
+	}
+	shutdown(fd, SHUT_RDWR);
+}
+
+void bp__sock_shutdown(int fd)
+{
+	shutdown(fd, SHUT_RDWR);
+}
+
+bool bp__sock_all_taken(int fd)
+{
+	int left = 0;
+
+	return ioctl(fd, SIOCOUTQ, &left) == 0 && left == 0;
+}
+
+static bool tcp_info(int fd, struct tcp_info *info)
+{
+	socklen_t len = sizeof *info;
+
+	memset(info, 0, sizeof *info);
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0;
+}
+
+bool bp__sock_taken(int fd, uint64_t *ret_bytes)
+{
+	struct tcp_info info;
+
+	if (!tcp_info(fd, &info))
+		return false;
+	*ret_bytes = info.tcpi_bytes_acked;
+	return true;
+}
+
+size_t bp__sock_write_max(int fd)
+{
+	/* one blocking call: on TCP its progress can be read from outside */
+	return is_tcp(fd) ? 256 * 1024 : 16 * 1024;
+}
+
+bool bp__sock_broken(int fd)
+{
+	struct pollfd pollfd = { .fd = fd };
+
+	if (poll(&pollfd, 1, 0) <= 0)
+		return false;
+	if (pollfd.revents & POLLERR)
+		return true;
+	return pollfd.revents & POLLHUP && plain_pending(fd) == 0;
+}
+
+void bp__sock_stats(int fd, struct bp_conn_stats *ret)
+{
+	struct tcp_info info;
+
+	if (fd < 0 || !tcp_info(fd, &info))
+		return;
+	ret->rwnd_limited_us = info.tcpi_rwnd_limited;
+	ret->sndbuf_limited_us = info.tcpi_sndbuf_limited;
+	ret->busy_us = info.tcpi_busy_time;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sock.h - what the library asks of a socket.
+ *
+ * What moves bytes goes through a table, so that something else, TLS say, can sit
+ * behind it; the rest are questions and requests to the kernel's socket itself.
+ * Nothing here surfaces EINTR, raises SIGPIPE, or leaks across exec (R11).
+ */
+#ifndef BP_SOCK_H
+#define BP_SOCK_H
+
+#include <bpthread.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct bp__sock_ops {
+	/* Wait for some bytes, at most len. 0: the peer sends no more. */
+	ssize_t (*read_some)(int fd, void *bytes, size_t len);
+	/* Send some of iov; wait: until all of it is taken, else -EAGAIN. */
+	ssize_t (*write_some)(int fd, const struct iovec *iov, int n, bool wait);
+	/* How many bytes a read would get at once. */
+	size_t (*pending)(int fd);
+	/* We send no more: the peer's read ends after what was written. */
+	void (*end)(int fd);
+};
+
+extern const struct bp__sock_ops bp__sock_plain;
+
+/* As accept4() and socket() with CLOEXEC; nonblocking sockets. Negative errno. */
+int bp__sock_accept(int listening);
+int bp__sock_open(int family);
+int bp__sock_set_blocking(int fd, bool blocking);
+
+/* The options of config, before connect or after accept; then its setup. */
+int bp__sock_options(int fd, const struct bp_conn_config *config);
+
+/* The error that is pending on it, as a negative errno, or 0. */
+int bp__sock_error(int fd);
+
+/*
+ * End it at once, both ways, and wake who is blocked in it; on TCP the peer gets a
+ * reset, at the latest when fd is closed.
+ */
+void bp__sock_reset(int fd);
+
+/* Wake who is blocked in it, both ways, in good order. */
+void bp__sock_shutdown(int fd);
+
+/* Has the peer's kernel acknowledged all that was sent, the end included? */
+bool bp__sock_all_taken(int fd);
+
+/*
+ * How many bytes the peer has taken, for telling progress while a send blocks;
+ * returns false where the kernel cannot tell, and sends are kept short instead.
+ */
+bool bp__sock_taken(int fd, uint64_t *ret_bytes);
+size_t bp__sock_write_max(int fd);
+
+/* Has it broken, or has everything ended with nothing left to be read? */
+bool bp__sock_broken(int fd);
+
+/* TCP_INFO's share of struct bp_conn_stats; zeros for others. */
+void bp__sock_stats(int fd, struct bp_conn_stats *ret);
+
+#endif /* BP_SOCK_H */

@@ -1,0 +1,82 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The layers of src: a file includes what is in its own layer or in one before it,
+# so that each can be read, and tested, knowing only what lies below it.
+
+. "${srcdir:-.}/tests/tap.sh"
+cd "${srcdir:-.}" || exit 1
+
+layers='
+0 list sync error
+1 heap discipline pool qdisc flow qdisc_fifo qdisc_parse buf outq framer addr sock
+2 conn send callback notify event inbox reader writer
+3 endpoint config crew listener connect reaper stats
+'
+
+# layer_of FILE: its number, or nothing.
+layer_of()
+{
+	module=${1##*/}
+	module=${module%.[ch]}
+	echo "$layers" | while read -r number modules; do
+		case " $modules " in
+		*" $module "*) echo "$number" ;;
+		esac
+	done
+}
+
+own_includes()
+{
+	sed -n 's/^#[ 	]*include[ 	]*"\([^"]*\)".*/\1/p' "$1"
+}
+
+every_file_has_a_layer()
+{
+	for file in src/*.[ch]; do
+		test -n "$(layer_of "$file")" || echo "$file is in no layer"
+	done
+}
+
+no_layer_includes_a_later_one()
+{
+	for file in src/*.[ch]; do
+		layer=$(layer_of "$file")
+		for included in $(own_includes "$file"); do
+			case $included in
+			config.h) continue ;;
+			*/*) echo "$file includes $included, not a file beside it" ;;
+			esac
+			below=$(layer_of "$included")
+			test "${below:-9}" -le "${layer:-0}" ||
+			    echo "$file (layer $layer) includes $included (layer $below)"
+		done
+	done
+}
+
+disciplines_are_plain_data()
+{
+	for file in src/qdisc_fifo.c; do
+		grep -nE 'pthread|bp__(un)?lock|bp__wait|sync\.h|<sys/socket\.h>' "$file" |
+		    sed "s|^|$file:|"
+	done
+}
+
+# What is linked with the real library includes its headers and its own, no more.
+users_see_public_headers_only()
+{
+	for file in demos/*.[ch] tests/examples/*.c; do
+		test -f "$file" || continue
+		for included in $(own_includes "$file"); do
+			test -f "${file%/*}/$included" ||
+			    echo "$file includes $included"
+		done
+		grep -n 'bp__' "$file" | sed "s|^|$file:|"
+	done
+}
+
+check "every file of src is in a layer" every_file_has_a_layer
+check "no layer includes a later one" no_layer_includes_a_later_one
+check "a discipline has no lock, thread or socket" disciplines_are_plain_data
+check "demos and examples see the public headers only" users_see_public_headers_only
+plan

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * harness.c - runs the tests of one suite, each in a child process, and waits.
+ *
+ *	CUnit ---> run_forked() ---fork---> run_here(): baseline, test, baseline
+ *	               ^                        |
+ *	               +---- verdict: exit status, and a page of shared memory
+ *
+ * The rest of harness.h is in process.c and, what helps with endpoints, fixture.c.
+ */
+#include "config.h"
+
+#include "harness.h"
+
+#include <CUnit/CUnit.h>
+#include <CUnit/TestDB.h>
+#include <CUnit/TestRun.h>
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STATUS_FAILED = 1, STATUS_SKIPPED = 77, DEFAULT_SECONDS = 20 };
+
+static struct {
+	const struct test **tests;	/* those that were asked for */
+	size_t n, done;
+	char *skip_reason;		/* shared with the child; "" if not skipped */
+} suite;
+
+static const size_t REASON_MAX = 256;
+static atomic_int failures;		/* of the checks, in this child */
+
+/* ---- checks ------------------------------------------------------------- */
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+bool check_true(bool ok, const char *file, int line, const char *what)
+{
+	if (!ok) {
+		atomic_fetch_add(&failures, 1);
+		printf("# %s:%d: failed: %s\n", base_name(file), line, what);
+		fflush(stdout);
+	}
+	return ok;
+}
+
+bool check_pair(char op, intmax_t left, intmax_t right,
+    const char *file, int line, const char *what)
+{
+	bool ok = op == '=' ? left == right : op == '!' ? left != right
+	    : op == '<' ? left <= right : left >= right;
+
+	if (!ok) {
+		atomic_fetch_add(&failures, 1);
+		printf("# %s:%d: failed: %s (left %" PRIdMAX ", right %" PRIdMAX
+		    ")\n", base_name(file), line, what, left, right);
+		fflush(stdout);
+	}
+	return ok;
+}
+
+void end_failed_test(void)
+{
+	fflush(stdout);
+	_exit(STATUS_FAILED);
+}
+
+void skip_test(const char *reason, ...)
+{
+	va_list args;
+
+	va_start(args, reason);
+	vsnprintf(suite.skip_reason, REASON_MAX, reason, args);
+	va_end(args);
+	fflush(stdout);
+	_exit(STATUS_SKIPPED);
+}
+
+/* ---- time --------------------------------------------------------------- */
+
+int slow_factor(void)
+{
+	const char *text = getenv("BP_TEST_SLOW");
+	int factor = text ? atoi(text) : 1;
+
+	return factor > 0 ? factor : 1;
+}
+
+uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t now_ms(void)
+{
+	return now_ns() / 1000000;
+}
+
+bool wait_tick(uint64_t deadline_ms)
+{
+	const struct timespec tick = { .tv_nsec = 100000 };
+
+	if (now_ms() >= deadline_ms)
+		return false;
+	nanosleep(&tick, NULL);
+	return true;
+}
+
+/* ---- the child ---------------------------------------------------------- */
+
+static _Noreturn void run_here(const struct test *test)
+{
+	uint64_t deadline;
+	int fds, threads;
+
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fds = count_fds();
+	threads = count_threads();
+	test->run();
+	/* a thread that was joined may stay in /proc for a moment */
+	deadline = now_ms() + (uint64_t)SLOW(3000);
+	while ((count_fds() != fds || count_threads() != threads)
+	    && wait_tick(deadline))
+		;
+	CHECK_EQ(count_fds(), fds);
+	CHECK_EQ(count_threads(), threads);
+	fflush(stdout);
+	if (atomic_load(&failures))
+		_exit(STATUS_FAILED);
+	exit(0);		/* not _exit(): leaks are looked for on the way out */
+}
+
+/* ---- the parent --------------------------------------------------------- */
+
+static void print_line_of(pid_t pid, const char *thread, const char *what)
+{
+	char path[320], line[128];
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%s/%s", (int)pid, thread, what);
+	if (!(file = fopen(path, "r")))
+		return;
+	if (fgets(line, sizeof line, file))
+		printf(" %s %.*s", what, (int)strcspn(line, "\n"), line);
+	fclose(file);
+}
+
+/* Where the threads of a test that hangs are. */
+static void print_threads(pid_t pid)
+{
+	char path[64];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	if (!(dir = opendir(path)))
+		return;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		printf("#   thread %s:", entry->d_name);
+		print_line_of(pid, entry->d_name, "comm");
+		print_line_of(pid, entry->d_name, "wchan");
+		print_line_of(pid, entry->d_name, "syscall");
+		printf("\n");
+	}
+	closedir(dir);
+}
+
+/* The child's exit status, or -1 when it had to be killed. */
+static int await_child(pid_t pid, const sigset_t *child_signal, int seconds)
+{
+	uint64_t deadline = now_ms() + (uint64_t)seconds * 1000;
+	int status;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		uint64_t now = now_ms();
+		struct timespec left = { 0 };
+
+		if (now >= deadline) {
+			printf("# not done after %d s, killed; its threads were\n",
+			    seconds);
+			print_threads(pid);
+			kill(-pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			return -1;
+		}
+		left.tv_sec = (time_t)((deadline - now) / 1000);
+		left.tv_nsec = (long)((deadline - now) % 1000) * 1000000;
+		sigtimedwait(child_signal, NULL, &left);
+	}
+	kill(-pid, SIGKILL);	/* whatever it left behind */
+	if (WIFSIGNALED(status)) {
+		printf("# died of signal %d (%s)\n", WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
+		return -1;
+	}
+	return WEXITSTATUS(status);
+}
+
+static void run_forked(void)
+{
+	const struct test *test = suite.tests[suite.done];
+	int seconds = test->seconds ? test->seconds : DEFAULT_SECONDS;
+	sigset_t child_signal, before;
+	int status;
+	pid_t pid;
+
+	suite.skip_reason[0] = '\0';
+	fflush(stdout);
+	/* blocked from before the fork on: else its end could be missed */
+	sigemptyset(&child_signal);
+	sigaddset(&child_signal, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child_signal, &before);
+	pid = fork();
+	if (pid == 0) {
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		run_here(test);
+	}
+	CU_ASSERT_FATAL(pid > 0);
+	setpgid(pid, pid);
+	status = await_child(pid, &child_signal, SLOW(seconds));
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (status > STATUS_FAILED && status != STATUS_SKIPPED)
+		printf("# exit status %d\n", status);
+	CU_ASSERT(status == 0
+	    || (status == STATUS_SKIPPED && suite.skip_reason[0]));
+}
+
+static void print_result(const CU_pTest test, const CU_pSuite cu_suite,
+    const CU_pFailureRecord failure)
+{
+	const char *name = test->pName;
+
+	(void)cu_suite;
+	if (strncmp(name, "test_", 5) == 0)
+		name += 5;
+	printf("%s %zu - ", failure ? "not ok" : "ok", ++suite.done);
+	for (; *name; name++)
+		putchar(*name == '_' ? ' ' : *name);
+	if (!failure && suite.skip_reason[0])
+		printf(" # SKIP %s", suite.skip_reason);
+	putchar('\n');
+	fflush(stdout);
+}
+
+static bool is_wanted(const char *name, int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++)
+		if (strstr(name, argv[i]))
+			return true;
+	return argc < 2;
+}
+
+int run_suite(const char *name, const struct test *tests, size_t n,
+    int argc, char **argv)
+{
+	CU_pSuite cu_suite;
+	unsigned failed;
+	size_t i;
+
+	suite.tests = calloc(n, sizeof *suite.tests);
+	suite.skip_reason = mmap(NULL, REASON_MAX, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!suite.tests || suite.skip_reason == MAP_FAILED
+	    || CU_initialize_registry() != CUE_SUCCESS
+	    || !(cu_suite = CU_add_suite(name, NULL, NULL))) {
+		printf("Bail out! no memory\n");
+		return 1;
+	}
+	for (i = 0; i < n; i++)
+		if (is_wanted(tests[i].name, argc, argv)
+		    && CU_add_test(cu_suite, tests[i].name, run_forked))
+			suite.tests[suite.n++] = &tests[i];
+	printf("1..%zu\n", suite.n);
+	CU_set_test_complete_handler(print_result);
+	CU_run_suite(cu_suite);
+	failed = CU_get_number_of_tests_failed();
+	CU_cleanup_registry();
+	munmap(suite.skip_reason, REASON_MAX);
+	free(suite.tests);
+	return failed || suite.done != suite.n ? 1 : 0;
+}

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * level.pml - a level that crosses two locks (R12), and the edges told of it (R7).
+ *
+ *	sender ---> queued >= HIGH: throttled ----+	written under C
+ *	writer ---> queued <= LOW: not so --------+	and nowhere else
+ *						  v
+ *	reader, consumer: under Q, is it throttled? then park, under Q
+ *
+ * Nobody holds C and Q at once (R1), so between reading the level and acting on
+ * it anything may happen under C. What saves it: whoever decides against reading
+ * parks in the same section of Q, and whoever clears the level visits Q
+ * afterwards, always. The mutants are the other orders of these steps.
+ *
+ * The scene: a coupled connection of an endpoint that is received from. Its peer
+ * sends FRAMES; one consumer answers each with a send that waits, while another
+ * thread sends on its own. When all is done the connection is closed; or it is
+ * closed or aborted before, in the middle of anything.
+ *
+ * A section of a lock is one atomic step (README.md says why that is exact). A
+ * nap is a wait on a condition: only a wake-up that comes after falling asleep
+ * ends it, so one that comes too early is lost, as in life.
+ */
+#define FRAMES	2	/* from the peer */
+#define SENDS	2	/* of the other thread, 1 byte and HIGH bytes in turn */
+#define HIGH	2	/* bytes */
+#define LOW	0
+
+/* who may sleep, each on a condition of its own (R5) */
+#define CONSUMER	0	/* in bp_send() */
+#define SENDER		1	/* likewise */
+#define IN_RECEIVE	2	/* the consumer, in bp_receive() */
+#define AT_FLOW		3	/* the reader, in bp__flow_may_read() */
+#define AT_END		4	/* the reader, waiting for the others to let go */
+#define WRITER		5
+bool asleep[6];
+
+#define nap(me)		asleep[me] = true; !asleep[me]
+#define wake(who)	asleep[who] = false
+
+bool throttled;			/* the level: written under C, read by anyone */
+
+/* [C] */
+byte queued;			/* bytes accepted and not yet written */
+byte outq;			/* those of them that lie in the queue */
+bool token;			/* somebody writes to the socket */
+bool ending;			/* no further send; FIN after what was accepted */
+bool fin;			/* it was sent */
+bool dead;			/* nothing goes out any more */
+bool writer_gone;
+bool telling, told;		/* R7: somebody tells; what was told */
+bool unblock;			/* chores.unblock */
+chan senders = [2] of { byte, byte };	/* who waits to send, how many bytes */
+bool admitted[2];
+
+#define SENDABLE (!ending && !dead)
+
+/* [Q] */
+byte entries;			/* frames in the flow's queue */
+bool last;			/* CLOSED is behind them */
+bool shown;			/* the oldest is with the discipline */
+bool turn;			/* one is out */
+bool parked;			/* the reader waits for the level to clear */
+bool idle;			/* the consumer waits for an entry */
+bool cut;			/* nothing is delivered but CLOSED */
+
+#define NOTHING	0
+#define FRAME	1
+#define CLOSED	2
+byte handed;			/* what the consumer is given */
+
+#ifdef MUTANT_PARKED_LATE	/* the reader leaves Q between the two */
+#define DECIDE_AND_PARK
+#else
+#define DECIDE_AND_PARK atomic
+#endif
+
+#ifdef MUTANT_LEVEL_COPIED
+bool copy;			/* [Q] the qdisc's own note of the level */
+#define LEVEL copy
+#else
+#define LEVEL throttled
+#endif
+
+/* what is observed, to be judged */
+byte sent, answered;
+bool in_notification, closed;
+bool app_level;			/* what the application knows */
+byte late;			/* frames read since the level rose */
+
+/* ---- qdisc.c, flow.c: under Q --------------------------------------------------- */
+
+/* take_ready_locked(): what is throttled stays behind, in its flow */
+inline take_ready()
+{
+	handed = NOTHING;
+	if
+	:: shown ->
+		shown = false;
+		if
+		:: entries > 0 && !LEVEL -> entries--; handed = FRAME; turn = true
+		:: entries == 0 -> last = false; handed = CLOSED; turn = true
+		:: else
+		fi
+	:: else
+	fi
+}
+
+/* bp__flow_show_locked(), bp__qdisc_dispatch_locked(): R5, into the waiter's hand */
+inline show_oldest()
+{
+	if
+	:: !shown && !turn && ((entries > 0 && !LEVEL) || (entries == 0 && last)) ->
+		shown = true;
+		if
+		:: idle ->
+			take_ready();
+			if
+			:: handed != NOTHING -> idle = false; wake(IN_RECEIVE)
+			:: else
+			fi
+		:: else
+		fi
+	:: else
+	fi
+}
+
+/* bp__flow_unblock(): the level was cleared, what is parked goes on */
+inline visit()
+{
+	atomic {	/* Q */
+#ifdef MUTANT_LEVEL_COPIED
+		copy = false;
+#endif
+		show_oldest();
+		if
+		:: parked && !LEVEL -> wake(AT_FLOW)
+		:: else
+		fi
+	}
+}
+
+/* bp__flow_end(): cut; what waits is cancelled */
+inline end_flow()
+{
+	atomic {	/* Q */
+		cut = true;
+		entries = 0;
+		shown = false;
+		show_oldest();
+		wake(AT_FLOW)
+	}
+}
+
+/* ---- notify.c ------------------------------------------------------------------- */
+
+/* bp__notify(): carry the level to the callbacks, until what was told is what is */
+inline notify()
+{
+	atomic {	/* C */
+#ifdef MUTANT_NOTIFY_BY_ALL
+		tell = told != throttled;
+#else
+		tell = !telling && told != throttled;
+#endif
+		if
+		:: tell -> telling = true; told = throttled
+		:: else
+		fi
+	}
+	do
+	:: tell ->
+		atomic {	/* without a lock: throttled() or unthrottled() */
+			assert(!in_notification && !closed);
+			assert(app_level != told);
+			in_notification = true;
+			app_level = told
+		}
+		in_notification = false;
+		atomic {	/* C: who changed it meanwhile has left it to us */
+			tell = told != throttled;
+#ifdef MUTANT_NOTIFY_ONCE
+			tell = false;
+#endif
+			if
+			:: tell -> told = throttled
+			:: else -> telling = false; wake(AT_END)
+			fi
+		}
+	:: else -> break
+	od
+}
+
+/* ---- conn.c: what a section of C leaves to be done without the lock --------------- */
+
+/* bp__conn_unlock(), its first half; the last step of a section */
+inline take_chores()
+{
+	must_visit = unblock;
+	unblock = false;
+	must_tell = !telling && told != throttled
+}
+
+/* and the second */
+inline do_chores()
+{
+	if
+	:: must_visit -> must_visit = false; visit()
+	:: else
+	fi;
+	if
+	:: must_tell -> must_tell = false; notify()
+	:: else
+	fi
+}
+
+/* ---- send.c: the marks, under C --------------------------------------------------- */
+
+inline count(n)
+{
+	queued = queued + n;
+	if
+	:: queued >= HIGH && !throttled -> throttled = true; late = 0
+	:: else
+	fi
+}
+
+/* bp__conn_try_end_locked() */
+inline try_end()
+{
+	if
+	:: ending && !dead && !token && queued == 0 ->
+		fin = true;
+		wake(AT_END);
+		wake(WRITER)
+	:: else
+	fi
+}
+
+inline clear_level()
+{
+	throttled = false;
+#ifndef MUTANT_VISIT_SKIPPED
+	unblock = true		/* R12: always */
+#endif
+}
+
+/* bp__conn_drop_out_locked() */
+inline drop_out()
+{
+	dead = true;
+	queued = 0;
+	outq = 0;
+	if
+	:: throttled -> clear_level()
+	:: else
+	fi
+}
+
+/* bp__conn_uncount_locked(), admit_waiting_locked() */
+inline uncount(n)
+{
+	if
+	:: dead
+	:: else ->
+		queued = queued - n;
+		if
+#ifdef MUTANT_CLEARED_AT_LOW_EXACTLY
+		:: throttled && queued == LOW + 1 ->
+#else
+		:: throttled && queued <= LOW ->
+#endif
+			clear_level();
+			do	/* in order, until it rises again */
+			:: nempty(senders) && !throttled ->
+				senders?who, bytes;
+				count(bytes);
+				admitted[who] = true;
+				wake(who)
+			:: empty(senders) || throttled -> break
+			od
+		:: else
+		fi;
+		try_end()
+	fi
+}
+
+/* bp_send() of size bytes: admitted, then tried inline or left to the writer */
+inline send(me, size)
+{
+	atomic {	/* C: admit_locked() */
+		ok = SENDABLE;
+		if
+		:: ok && throttled ->
+			senders!me, size;
+			nap(me);
+			ok = admitted[me];
+			admitted[me] = false
+		:: ok && !throttled -> count(size)
+		:: else
+		fi;
+		if
+		:: ok && !SENDABLE -> ok = false; uncount(size)
+		:: else
+		fi;
+		inline_try = ok && !token && outq == 0;
+		if
+		:: inline_try -> token = true
+		:: ok && !inline_try -> outq = outq + size; wake(WRITER)
+		:: else
+		fi;
+		if
+		:: !inline_try -> take_chores()
+		:: else
+		fi
+	}
+	if
+	:: inline_try ->
+		atomic {	/* C, after the system call took n bytes of it */
+			inline_try = false;
+			token = false;
+			select(n : 0 .. size);
+			if
+			:: !dead -> outq = outq + size - n; uncount(n)
+			:: else
+			fi;
+			wake(AT_END);
+			wake(WRITER);
+			take_chores()
+		}
+	:: else
+	fi;
+	do_chores()
+}
+
+/* ---- the threads ------------------------------------------------------------------ */
+
+/* what the inlines above have on a thread's stack */
+#define STACK \
+	bool tell, must_tell, must_visit, ok, inline_try; \
+	byte who, bytes, n
+
+/* another thread of the application */
+active proctype sender()
+{
+	STACK;
+
+	do
+	:: sent < SENDS -> send(SENDER, (sent == 0 -> 1 : HIGH)); sent++
+	:: else -> break
+	od
+}
+
+/* bp_receive(), an answer, bp_event_free(); until CLOSED */
+active proctype consumer()
+{
+	STACK;
+	byte event;
+
+	do
+	:: atomic {	/* Q: bp__qdisc_take() */
+		take_ready();
+		if
+		:: handed == NOTHING -> idle = true; nap(IN_RECEIVE)
+		:: else
+		fi;
+		event = handed;
+		handed = NOTHING
+	   }
+	   if
+	   :: event == CLOSED -> break
+	   :: else
+	   fi;
+	   send(CONSUMER, 1);
+	   answered++;
+	   atomic {	/* Q: bp__flow_turn_back() */
+		turn = false;
+		show_oldest()
+	   }
+	od
+}
+
+/* writer_main(), with begin_locked() and end_locked() */
+active proctype writer()
+{
+	STACK;
+
+	do
+	:: atomic {	/* C */
+		do
+		:: !fin && !dead && (token || outq == 0) -> nap(WRITER)
+		:: else -> break
+		od;
+		if
+		:: fin || dead -> break
+		:: else -> token = true
+		fi
+	   }
+	   atomic {	/* C, after a blocking send of n bytes */
+		token = false;
+		wake(AT_END);
+		if
+		:: !dead -> select(n : 1 .. outq); outq = outq - n; uncount(n)
+		:: else
+		fi;
+		take_chores()
+	   }
+	   do_chores()
+	od;
+	writer_gone = true
+}
+
+active proctype reader()
+{
+	STACK;
+	byte left = FRAMES;
+
+	do
+	:: left > 0 ->
+		/* bp__flow_may_read(); without the lock when it sees no hindrance */
+		if
+		:: !cut && !LEVEL
+		:: true -> DECIDE_AND_PARK {	/* Q */
+			do
+			:: !cut && LEVEL ->
+				parked = true; nap(AT_FLOW); parked = false
+			:: else -> break
+			od
+		   }
+		fi;
+		if
+		:: cut -> break
+		:: else -> left--
+		fi;
+		if
+		:: throttled -> late++; assert(late <= 1)
+		:: else
+		fi;
+		atomic {	/* Q: bp__flow_put() */
+			if
+			:: !cut -> entries++; show_oldest()
+			:: else
+			fi
+		}
+	:: else -> break
+	od;
+
+	atomic {	/* C: wait_for_end() */
+		do
+		:: !fin && !dead -> nap(AT_END)
+		:: else -> break
+		od;
+		drop_out();
+		wake(WRITER);
+		take_chores()
+	}
+	do_chores();
+	atomic {	/* C: join_writer() */
+		do
+		:: token -> nap(AT_END)
+		:: else -> break
+		od
+	}
+	writer_gone;
+#ifndef MUTANT_CLOSED_UNSETTLED
+	notify();	/* bp__notify_settle() */
+	atomic {	/* C */
+		do
+		:: telling || told != throttled -> nap(AT_END)
+		:: else -> break
+		od
+	}
+#endif
+	assert(!in_notification && !app_level);
+	closed = true;
+	atomic {	/* Q: tell_closed() */
+		last = true;
+		show_oldest()
+	}
+}
+
+/* The end: when all is done, or at any time; in good order, or not. */
+active proctype closer()
+{
+	STACK;
+	bool abort;
+
+	if
+	:: true -> sent == SENDS && answered == FRAMES
+	:: true
+	fi;
+	if
+	:: abort = true
+	:: abort = false
+	fi;
+	atomic {	/* C: bp_conn_close(), bp_conn_abort() */
+		ending = true;
+		do
+		:: nempty(senders) -> senders?who, _; wake(who)
+		:: empty(senders) -> break
+		od;
+		if
+		:: abort -> drop_out()
+		:: else -> try_end()
+		fi;
+		wake(AT_END);
+		wake(WRITER);
+		take_chores()
+	}
+	end_flow();
+	do_chores()
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_memory.c - what peers can make us hold: what is accounted, and what the
+ * process has resident. A test is a process, so its resident size is its own; the
+ * peers in it hold next to nothing.
+ */
+#include "config.h"
+
+#include "harness.h"
+#include "peer.h"
+#include "seen.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { KIB = 1024, MIB = 1 << 20, NEVER_READ = 8, IDLE = 100 };
+
+static void echo(struct bp_conn *conn, struct bp_buf *buf, void *data)
+{
+	(void)data;
+	bp_send_buf(conn, buf, BP_FOREVER);
+}
+
+static const struct bp_conn_ops echo_ops = { .received = echo };
+
+/* A server that has already served somebody: its first pages are not the point. */
+static struct bp_endpoint *warm_server(const struct bp_endpoint_config *ep_config,
+    const struct bp_conn_config *config, char addr[ADDR_MAX])
+{
+	struct bp_endpoint *ep = serve(ep_config, config, addr);
+	int fd = peer_connect(addr);
+
+	WAIT_UNTIL(stats_of(ep).opened == 1);
+	peer_close(fd);
+	check_quiet(ep);
+	return ep;
+}
+
+/* The most that was resident at any time since. */
+static size_t peak_resident_bytes(void)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	size_t kib = 0;
+	char line[256];
+
+	REQUIRE(file != NULL);
+	while (fgets(line, sizeof line, file))
+		if (sscanf(line, "VmHWM: %zu kB", &kib) == 1)
+			break;
+	fclose(file);
+	REQUIRE(kib > 0);
+	return kib * KIB;
+}
+
+/* ---- peers that do not read --------------------------------------------- */
+
+/* Everybody sends for ever and reads nothing; then one comes who does read. */
+static void press_echo_server(struct bp_endpoint *ep, const char *addr)
+{
+	int fds[NEVER_READ], fd, i;
+	size_t before = resident_bytes();
+
+	for (i = 0; i < NEVER_READ; i++)
+		fds[i] = peer_connect(addr);
+	for (i = 0; i < NEVER_READ; i++)
+		CHECK_GE(peer_send_until_stuck(fds[i], 200), 256 * KIB);
+	WAIT_UNTIL(stats_of(ep).throttled == NEVER_READ);
+	/* the marks, and one frame that was sent when they were not yet met */
+	CHECK_LE(stats_of(ep).out_bytes, NEVER_READ * (256 + 64) * KIB);
+	/* nor does the way in hold more than what is in hand of each */
+	CHECK_LE(stats_of(ep).held_bytes, NEVER_READ * 128 * KIB);
+	if (!is_sanitized())
+		CHECK_LE(resident_bytes(),
+		    before + NEVER_READ * (256 + 64 + 128 + 32) * KIB);
+
+	fd = peer_connect(addr);
+	peer_send_string(fd, "who reads is served");
+	peer_expect_string(fd, "who reads is served");
+	peer_close(fd);
+	for (i = 0; i < NEVER_READ; i++)
+		peer_reset(fds[i]);
+	check_quiet(ep);
+}
+
+/* Behaviour 10, P7 */
+static void test_peers_that_never_read_cost_their_marks_with_a_handler(void)
+{
+	struct bp_conn_config config = { .ops = &echo_ops };
+	char addr[ADDR_MAX];
+	struct bp_endpoint *ep = warm_server(NULL, &config, addr);
+
+	press_echo_server(ep, addr);
+	finish(ep);
+}
+
+static void echo_events(void *arg)
+{
+	struct bp_event *event;
+
+	while (bp_receive(arg, &event, BP_FOREVER) == 0) {
+		if (event->kind == BP_RECEIVED)
+			bp_send_buf(event->conn, event->buf, BP_FOREVER);
+		bp_event_free(event);
+	}
+}
+
+/* Behaviour 10, P7: and the one consumer is not stopped by them */
+static void test_peers_that_never_read_cost_their_marks_with_a_consumer(void)
+{
+	char addr[ADDR_MAX];
+	struct bp_endpoint *ep = serve(NULL, NULL, addr);
+	struct task *echoing = task_start(echo_events, ep);
+
+	press_echo_server(ep, addr);
+	bp_endpoint_close(ep);
+	task_join(echoing);
+	finish(ep);
+}
+
+/* ---- peers that say nothing --------------------------------------------- */
+
+/* Behaviour 11, P7 */
+static void test_100_idle_connections_cost_less_than_32_kib_each(void)
+{
+	struct bp_conn_config config = { .framer = &bp_framer_u32be,
+	    .frame_max = 16 * MIB, .ops = &echo_ops };
+	char addr[ADDR_MAX];
+	struct bp_endpoint *ep = warm_server(NULL, &config, addr);
+	int fds[IDLE], i;
+	size_t before = resident_bytes();
+
+	if (is_sanitized())
+		skip_test("resident size is the sanitizer's");
+	for (i = 0; i < IDLE; i++) {
+		fds[i] = peer_connect(addr);
+		peer_send_u32be(fds[i], "hello", 5);
+	}
+	for (i = 0; i < IDLE; i++)
+		peer_expect(fds[i], "\0\0\0\5hello", 9);
+	CHECK_EQ(stats_of(ep).conns, IDLE);
+	CHECK_LE(resident_bytes() - before, IDLE * 32 * KIB);
+	CHECK_LE(stats_of(ep).held_bytes, IDLE * 1024);
+	for (i = 0; i < IDLE; i++)
+		peer_close(fds[i]);
+	check_quiet(ep);
+	WAIT_UNTIL(resident_bytes() <= before + IDLE * 4 * KIB);
+	finish(ep);
+}
+
+/* ---- peers that announce much ------------------------------------------- */
+
+/* Behaviour 22, P7: nothing may be laid out for it before it is judged */
+static void test_a_length_of_4_gib_allocates_nothing(void)
+{
+	struct bp_conn_config config = { .framer = &bp_framer_u32be,
+	    .ops = &echo_ops };
+	char addr[ADDR_MAX];
+	struct bp_endpoint *ep = warm_server(NULL, &config, addr);
+	size_t peak = peak_resident_bytes();
+	int fd = peer_connect(addr);
+
+	peer_send(fd, "\xff\xff\xff\xff", 4);
+	peer_expect_reset(fd);
+	peer_close(fd);
+	check_quiet(ep);
+	if (!is_sanitized())
+		CHECK_LE(peak_resident_bytes(), peak + MIB);
+	finish(ep);
+}
+
+/* Behaviour 22: an admissible length is charged, but touches no page */
+static void test_100_announced_frames_stay_within_the_budget(void)
+{
+	struct bp_endpoint_config config = { .budget = 32 * MIB,
+	    .guarantee = 64 * KIB, .conns_max = 128 };
+	struct bp_conn_config conn_config = { .framer = &bp_framer_u32be,
+	    .frame_max = 8 * MIB, .ops = &echo_ops };
+	char addr[ADDR_MAX];
+	struct bp_endpoint *ep = warm_server(&config, &conn_config, addr);
+	size_t before = resident_bytes();
+	int fds[IDLE], i;
+
+	for (i = 0; i < IDLE; i++) {
+		fds[i] = peer_connect(addr);
+		peer_send(fds[i], "\0\x7f\0\0", 4);
+	}
+	/* some are admitted, the others wait; none holds more than its share */
+	WAIT_UNTIL(stats_of(ep).conns == IDLE
+	    && stats_of(ep).waiting >= IDLE - 4);
+	CHECK_LE(stats_of(ep).held_bytes, 32 * MIB);
+	if (!is_sanitized())
+		CHECK_LE(resident_bytes(), before + IDLE * 32 * KIB);
+	for (i = 0; i < IDLE; i++)
+		peer_reset(fds[i]);
+	check_quiet(ep);
+	finish(ep);
+}
+
+/* ---- peers that come and go --------------------------------------------- */
+
+enum { VISITS = 300, VISIT_BYTES = 32 * KIB };
+
+static void visit_over_and_over(void *arg)
+{
+	char *data = calloc(1, VISIT_BYTES);
+	int i;
+
+	REQUIRE(data != NULL);
+	for (i = 0; i < VISITS; i++) {
+		int fd = peer_connect(arg);
+
+		peer_send_u32be(fd, data, VISIT_BYTES);
+		peer_close(fd);
+	}
+	free(data);
+}
+
+/* Behaviour 23, P7, P3: a reconnect gives no fresh share, and nothing is lost */
+static void test_reconnecting_over_and_over_stays_within_the_budget(void)
+{
+	struct bp_endpoint_config small = { .budget = MIB, .conns_max = 8 };
+	struct bp_conn_config config = { .framer = &bp_framer_u32be };
+	char addr[ADDR_MAX];
+	struct bp_endpoint *ep = serve(&small, &config, addr);
+	struct task *visiting = task_start(visit_over_and_over, addr);
+	size_t before = resident_bytes();
+	int received = 0, closed = 0;
+	struct bp_event *event;
+
+	while (closed < VISITS) {
+		REQUIRE_EQ(bp_receive(ep, &event, SLOW(8000)), 0);
+		received += event->kind == BP_RECEIVED;
+		closed += event->kind == BP_CLOSED;
+		if (event->kind == BP_CLOSED)
+			CHECK_EQ(event->reason, BP_REASON_PEER);
+		CHECK_LE(stats_of(ep).held_bytes, MIB);
+		CHECK_LE(stats_of(ep).conns, 8);
+		if (event->kind == BP_RECEIVED)
+			poll(NULL, 0, 1);	/* a consumer that is slow */
+		bp_event_free(event);
+	}
+	CHECK_EQ(received, VISITS);
+	if (!is_sanitized())
+		CHECK_LE(resident_bytes(), before + MIB + 8 * 32 * KIB + MIB);
+	task_join(visiting);
+	check_quiet(ep);
+	finish(ep);
+}
+
+/* ---- afterwards --------------------------------------------------------- */
+
+static void send_storm(void *arg)
+{
+	char *data = malloc(4 * MIB);
+	int fd = peer_connect(arg), i;
+
+	REQUIRE(data != NULL);
+	memset(data, 1, 4 * MIB);
+	for (i = 0; i < 8; i++)
+		peer_send_u32be(fd, data, 4 * MIB);
+	free(data);
+	peer_close(fd);
+}
+
+/* P7: resident size falls after a storm, with the endpoint still there */
+static void test_memory_comes_back_after_a_storm_of_large_frames(void)
+{
+	struct bp_conn_config config = { .framer = &bp_framer_u32be };
+	char addr[ADDR_MAX];
+	struct bp_endpoint *ep = serve(NULL, &config, addr);
+	size_t before = resident_bytes();
+	struct task *senders[4];
+	struct bp_event *event;
+	int i, closed = 0;
+
+	for (i = 0; i < 4; i++)
+		senders[i] = task_start(send_storm, addr);
+	/* as much as is let in, all of it resident */
+	WAIT_UNTIL(stats_of(ep).held_bytes >= 48 * MIB);
+	CHECK_LE(stats_of(ep).held_bytes, 128 * MIB);
+	while (closed < 4) {
+		REQUIRE_EQ(bp_receive(ep, &event, SLOW(8000)), 0);
+		closed += event->kind == BP_CLOSED;
+		bp_event_free(event);
+	}
+	for (i = 0; i < 4; i++)
+		task_join(senders[i]);
+	check_quiet(ep);
+	if (!is_sanitized())
+		WAIT_UNTIL(resident_bytes() <= before + 4 * MIB);
+	finish(ep);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST(test_peers_that_never_read_cost_their_marks_with_a_handler),
+		TEST(test_peers_that_never_read_cost_their_marks_with_a_consumer),
+		TEST(test_100_idle_connections_cost_less_than_32_kib_each),
+		TEST(test_a_length_of_4_gib_allocates_nothing),
+		TEST(test_100_announced_frames_stay_within_the_budget),
+		TEST(test_reconnecting_over_and_over_stays_within_the_budget),
+		TEST(test_memory_comes_back_after_a_storm_of_large_frames),
+	};
+
+	return run_suite("memory", tests, COUNT_OF(tests), argc, argv);
+}
