@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STOP_MS 1000			/* for the server to take what was accepted */
+
 static struct args_program program = {
 	"abuse client",
 	"usage: abuse client [OPTION]... PORT [LOCALPORT]\n"
@@ -310,7 +312,7 @@ static int run(struct client *c, const char *addr, const char *local)
 		tell_summary(c, &end, sig);
 	}
 	halt();
-	bp_endpoint_stop(c->ep, 1000);	/* what was accepted is sent, if it is taken */
+	bp_endpoint_stop(c->ep, STOP_MS);	/* what was accepted is sent, if it is taken */
 	for (i = 0; i < c->n; i++) {
 		if (c->senders[i].started)
 			pthread_join(c->senders[i].thread, NULL);

@@ -204,6 +204,7 @@ static int run_one(const struct compare *c, struct run *run)
 {
 	struct child server, client;
 	int rc, sig;
+	bool cut;
 
 	if ((rc = start_server(c, run, &server)) != 0)
 		return rc;
@@ -214,8 +215,10 @@ static int run_one(const struct compare *c, struct run *run)
 	sig = watch(c, run, &server, &client);
 	if (sig)
 		signals_unblock();
-	child_finish(&server, 0, server_says, run);
-	child_finish(&client, sig ? 0 : 2000, client_says, run);
+	/* a client that was cut: the server is about to end by itself */
+	cut = client.exited && client.status != 0;
+	child_finish(&server, cut && !sig ? 3000 : 0, server_says, run);
+	child_finish(&client, sig ? 0 : 3000, client_says, run);
 	if (sig)
 		snprintf(run->error, sizeof run->error, "interrupted");
 	else

@@ -23,6 +23,11 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The kernel would let its buffer grow to hold more than a payload: the experiment
+ * is about the window that closes, not about what the kernel can swallow. */
+#define KERNEL_BYTES ((size_t)256 << 10)
+#define STOP_MS 1000			/* for the clients to end in good order */
+
 static struct args_program program = {
 	"abuse server",
 	"usage: abuse server [OPTION]... [ADDR:]PORT [QDISC]\n"
@@ -288,7 +293,7 @@ static bool watch(struct server *s)
 
 static int serve(struct server *s, const char *addr)
 {
-	struct bp_conn_config config = { .framer = &bp_framer_u32be };
+	struct bp_conn_config config = { .framer = &bp_framer_u32be, .rcvbuf = KERNEL_BYTES };
 	struct bp_listener *listener;
 	struct bp_endpoint_stats st;
 	pthread_t handler;
@@ -308,7 +313,7 @@ static int serve(struct server *s, const char *addr)
 	signals_unblock();
 	bp_endpoint_close(s->ep);	/* what is queued now is told as left */
 	halt();
-	bp_endpoint_stop(s->ep, 0);
+	bp_endpoint_stop(s->ep, STOP_MS);
 	pthread_join(handler, NULL);
 	bp_endpoint_stats(s->ep, &st);
 	(s->json ? tell_summary_json : tell_summary)(s, &st, over);

@@ -178,8 +178,12 @@ void bp__conn_abort_locked(struct bp_conn *c, enum bp_reason why, int err,
 	grow_locked(c, BP__ABORTED, why, err);
 	end_flow_locked(c, stage);
 	bp__conn_drop_out_locked(c);
-	if (c->fd >= 0)
+	if (c->fd >= 0) {
+		/* a reset clears what the kernel has counted */
+		bp__sock_stats(c->fd, &c->last_stats);
 		bp__sock_reset(c->fd);
+		c->was_reset = true;
+	}
 }
 
 void bp__conn_close(struct bp_conn *c, enum bp_reason why, int err)
@@ -234,7 +238,8 @@ bool bp__conn_close_fd(struct bp_conn *c)
 
 	bp__lock(&c->lock);
 	if (c->let_go && c->fd >= 0) {
-		bp__sock_stats(c->fd, &c->last_stats);
+		if (!c->was_reset)
+			bp__sock_stats(c->fd, &c->last_stats);
 		close(c->fd);
 		c->fd = -1;
 		closed = true;

@@ -103,7 +103,7 @@ struct bp_conn {
 	bool token;			/* somebody writes to the socket */
 	bool let_go;			/* reader and writer are through with fd */
 	bool handlers_done;		/* the last one has returned */
-	bool was_open;
+	bool was_open, was_reset;
 	struct bp__outq outq;
 	size_t queued;			/* bytes accepted and not yet written */
 	struct bp__list senders;	/* who waits to send, or for unthrottled */
@@ -116,7 +116,7 @@ struct bp_conn {
 	struct bp__chores chores;
 	uint64_t linger_deadline_ns;
 	uint64_t throttled_ns, throttled_since_ns, throttles;
-	struct bp_conn_stats last_stats;	/* the kernel's part, when fd was closed */
+	struct bp_conn_stats last_stats;	/* the kernel's part, before reset or close */
 
 	/* its reader only */
 	size_t expect;			/* raw: bytes of the next frame */

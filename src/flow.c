@@ -435,10 +435,11 @@ int bp__flow_turn(struct bp__flow *flow, size_t payload_cost)
 	forget_reader_held_locked(flow, payload_cost);
 	q->reading -= payload_cost;
 	flow->wanting = true;
-	while (!closed_off(flow) && bp__flow_passed_over_locked(flow))
+	/* once the flow ends, what cannot be delivered at once is lost with it */
+	while (stage_of(flow) == BP__FLOW_OPEN && bp__flow_passed_over_locked(flow))
 		park_locked(flow);
 	flow->wanting = false;
-	mine = !closed_off(flow);
+	mine = !closed_off(flow) && !bp__flow_passed_over_locked(flow);
 	flow->turn = mine;
 	q->moves++;
 	bp__qdisc_leave(q, flow);

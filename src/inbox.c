@@ -82,7 +82,7 @@ int bp__inbox_cut(struct bp__inbox *in, struct bp__frame *frame)
 	if (rc < 0)
 		return -EPROTO;
 	if (rc == 0)
-		return have > config->frame_max + framer->head_max + framer->tail_max
+		return have >= config->frame_max + framer->head_max + framer->tail_max
 		    ? -EMSGSIZE : BP__CUT_NONE;
 	if (frame->len > config->frame_max)
 		return -EMSGSIZE;

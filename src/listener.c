@@ -361,7 +361,7 @@ int bp_listen(struct bp_endpoint *ep, struct bp_listener **ret_listener,
     const char *addr, const struct bp_conn_config *given)
 {
 	struct bp_conn_config config;
-	struct bp_listener *l;
+	struct bp_listener *l = NULL;
 	bool closed;
 	int rc;
 

@@ -379,14 +379,15 @@ static uint64_t bucket_ns(unsigned bucket)
 	return ((uint64_t)(bucket - bits * 8) << bits) + (UINT64_C(1) << (bits - 1));
 }
 
-static uint64_t percentile_ns(const uint64_t *counts, uint64_t total, unsigned percent)
+static uint64_t percentile_ns(const uint64_t *counts, uint64_t total, uint64_t max,
+    unsigned percent)
 {
 	uint64_t rank = (total * percent + 99) / 100, seen = 0;
 
 	for (unsigned i = 0; i < BP__WAIT_BUCKETS; i++) {
 		seen += counts[i];
 		if (seen >= rank && seen > 0)
-			return bucket_ns(i);
+			return bucket_ns(i) < max ? bucket_ns(i) : max;
 	}
 	return 0;
 }
@@ -397,9 +398,9 @@ void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret)
 
 	for (unsigned i = 0; i < BP__WAIT_BUCKETS; i++)
 		total += counts[i] = atomic_load(&q->waits.buckets[i]);
-	ret->wait_p50_ns = percentile_ns(counts, total, 50);
-	ret->wait_p99_ns = percentile_ns(counts, total, 99);
 	ret->wait_max_ns = atomic_load(&q->waits.max_ns);
+	ret->wait_p50_ns = percentile_ns(counts, total, ret->wait_max_ns, 50);
+	ret->wait_p99_ns = percentile_ns(counts, total, ret->wait_max_ns, 99);
 
 	bp__lock(&q->lock);
 	ret->received_bytes = q->received_bytes;

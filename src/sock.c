@@ -167,7 +167,10 @@ bool bp__sock_all_taken(int fd)
 {
 	int left = 0;
 
-	return ioctl(fd, SIOCOUTQ, &left) == 0 && left == 0;
+	if (ioctl(fd, SIOCOUTQ, &left) < 0)
+		return false;
+	/* TCP counts the FIN as a byte, and its ACK may be delayed */
+	return left <= (is_tcp(fd) ? 1 : 0);
 }
 
 static bool tcp_info(int fd, struct tcp_info *info)

@@ -47,7 +47,7 @@ void bp__sock_reset(int fd);
 /* Wake who is blocked in it, both ways, in good order. */
 void bp__sock_shutdown(int fd);
 
-/* Has the peer's kernel acknowledged all that was sent, the end included? */
+/* After the end was sent: has the peer's kernel acknowledged every byte before it? */
 bool bp__sock_all_taken(int fd);
 
 /*

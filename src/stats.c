@@ -53,8 +53,9 @@ static void way_out(struct bp_conn *c, struct bp_conn_stats *ret)
 	uint64_t now = bp__now_ns();
 
 	bp__lock(&c->lock);
-	bp__sock_stats(c->fd, ret);
-	if (c->fd < 0) {
+	if (c->fd >= 0 && !c->was_reset) {
+		bp__sock_stats(c->fd, ret);
+	} else {
 		ret->rwnd_limited_us = c->last_stats.rwnd_limited_us;
 		ret->sndbuf_limited_us = c->last_stats.sndbuf_limited_us;
 		ret->busy_us = c->last_stats.busy_us;

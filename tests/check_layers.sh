@@ -11,7 +11,7 @@ layers='
 0 list sync error
 1 heap discipline pool qdisc flow qdisc_fifo qdisc_parse buf outq framer addr sock
 2 conn send callback notify event inbox reader writer
-3 endpoint config crew listener connect reaper stats
+3 endpoint defaults crew listener connect reaper stats
 '
 
 # layer_of FILE: its number, or nothing.

@@ -1,14 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# docs/promises.md: no promise without a test, no test named that is not there.
+# docs/promises.md: no promise and no situation without a test, no test named that is
+# not there.
 
 . "${srcdir:-.}/tests/tap.sh"
 cd "${srcdir:-.}" || exit 1
 promises=docs/promises.md
 
-# P8 and P21 come with the parts of the library they are about.
+# P8 and P21, 19 and 24 come with the parts of the library they are about.
 ids='1 2 3 4 5 6 7 9 10 11 12 13 14 15 16 17 18 19 20 22'
+situations='1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 20 21 22 23 25'
 
 tests_named()
 {
@@ -24,16 +26,17 @@ exists()
 	esac
 }
 
-promise_has_tests()
+# has_tests ID: the row of that id names tests, and they exist.
+has_tests()
 {
-	row=$(grep -E "^\| *P$1 " $promises) || {
-		echo "P$1 has no row"
+	row=$(grep -E "^\| *$1 " $promises) || {
+		echo "$1 has no row"
 		return
 	}
 	names=$(echo "$row" | tests_named)
-	test -n "$names" || echo "P$1 names no test"
+	test -n "$names" || echo "$1 names no test"
 	for name in $names; do
-		exists "$name" || echo "P$1: $name does not exist"
+		exists "$name" || echo "$1: $name does not exist"
 	done
 }
 
@@ -45,7 +48,10 @@ all_named_tests_exist()
 }
 
 for id in $ids; do
-	check "P$id has a test" promise_has_tests "$id"
+	check "P$id has a test" has_tests "P$id"
+done
+for number in $situations; do
+	check "situation $number has a test" has_tests "$number"
 done
 check "every test named in $promises exists" all_named_tests_exist
 plan

@@ -51,17 +51,18 @@ _Noreturn void skip_test(const char *reason, ...)
     __attribute__((format(printf, 1, 2)));
 
 #define CHECK(cond) check_true((cond), __FILE__, __LINE__, #cond)
-#define CHECK_EQ(a, b) CHECK_PAIR(a, "==", b)
-#define CHECK_NE(a, b) CHECK_PAIR(a, "!=", b)
-#define CHECK_LE(a, b) CHECK_PAIR(a, "<=", b)
-#define CHECK_GE(a, b) CHECK_PAIR(a, ">=", b)
-#define CHECK_PAIR(a, op, b) check_pair(op[0], (intmax_t)(a), (intmax_t)(b), \
-	__FILE__, __LINE__, #a " " op " " #b)
+#define CHECK_EQ(a, b) CHECK_PAIR(a, '=', b, #a " == " #b)
+#define CHECK_NE(a, b) CHECK_PAIR(a, '!', b, #a " != " #b)
+#define CHECK_LE(a, b) CHECK_PAIR(a, '<', b, #a " <= " #b)
+#define CHECK_GE(a, b) CHECK_PAIR(a, '>', b, #a " >= " #b)
+#define CHECK_PAIR(a, op, b, what) check_pair(op, (intmax_t)(a), (intmax_t)(b), \
+	__FILE__, __LINE__, what)
 #define CHECK_STR(a, b) check_true(strcmp((a), (b)) == 0, __FILE__, __LINE__, \
 	#a " is " #b)
 
-#define REQUIRE(cond) do { if (!CHECK(cond)) end_failed_test(); } while (0)
-#define REQUIRE_EQ(a, b) do { if (!CHECK_EQ(a, b)) end_failed_test(); } while (0)
+#define REQUIRE(cond) REQUIRED(check_true((cond), __FILE__, __LINE__, #cond))
+#define REQUIRE_EQ(a, b) REQUIRED(CHECK_PAIR(a, '=', b, #a " == " #b))
+#define REQUIRED(ok) do { if (!(ok)) end_failed_test(); } while (0)
 
 /* ---- time --------------------------------------------------------------- */
 
@@ -76,15 +77,15 @@ uint64_t now_ms(void);
 bool wait_tick(uint64_t deadline_ms);
 
 /* Poll until cond holds; a failed REQUIRE when it does not within ms (stretched). */
-#define WAIT_UNTIL_MS(cond, ms) do { \
+#define WAIT_UNTIL_MS(cond, ms) WAIT_UNTIL_TRUE(cond, ms, "in time: " #cond)
+#define WAIT_UNTIL(cond) WAIT_UNTIL_TRUE(cond, 8000, "in time: " #cond)
+#define WAIT_UNTIL_TRUE(cond, ms, what) do { \
 	uint64_t deadline_ = now_ms() + (uint64_t)SLOW(ms); \
 	bool holds_; \
 	while (!(holds_ = (cond)) && wait_tick(deadline_)) \
 		; \
-	if (!check_true(holds_, __FILE__, __LINE__, "in time: " #cond)) \
-		end_failed_test(); \
+	REQUIRED(check_true(holds_, __FILE__, __LINE__, what)); \
 } while (0)
-#define WAIT_UNTIL(cond) WAIT_UNTIL_MS(cond, 8000)
 
 /*
  * cond must hold now and go on holding for ms: for what must NOT happen, where no

@@ -14,6 +14,7 @@ enum { LIVES_MAX = 1 << 16, LIFE_FRAME_MAX = 60000 };
 /* What the server notes of each life, for its peer to compare. */
 struct note {
 	atomic_uint accepted;		/* echoes its sends took */
+	atomic_bool meddled;		/* somebody else ended it as well */
 	atomic_int reason;		/* as CLOSED told; NONE until then */
 };
 

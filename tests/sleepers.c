@@ -43,11 +43,18 @@ static void writer_in_send(struct corner *c)
 
 static void writer_idle(struct corner *c)
 {
+	size_t sent = fill_out_queue(c->conn);
 	char sink[4096];
 
-	fill_out_queue(c->conn);
-	while (bp_conn_pending(c->conn) > 0)
-		CHECK(peer_recv_some(c->fd, sink, sizeof sink) > 0);
+	/* all of it, with its headers: else what the kernel holds would linger */
+	sent += conn_stats_of(c->conn).sent_frames * 4;
+	for (size_t got = 0; got < sent; ) {
+		ssize_t n = peer_recv_some(c->fd, sink, sizeof sink);
+
+		REQUIRE(n > 0);
+		got += (size_t)n;
+	}
+	WAIT_UNTIL(bp_conn_pending(c->conn) == 0);
 }
 
 static void accepting(struct corner *c)
@@ -136,7 +143,7 @@ const struct sleeper sleeper_in_frame = {
 	.deadline = BP_REASON_STALLED_FRAME,
 };
 const struct sleeper sleeper_muted = {
-	.name = "a muted reader", .lie_down = muted,
+	.name = "a muted reader", .lie_down = muted, .to_unmute = true,
 };
 const struct sleeper sleeper_at_gate = {
 	.name = "a reader at the gate", .lie_down = at_the_gate,

@@ -26,7 +26,8 @@ struct sleeper {
 	const char *name;
 	void (*lie_down)(struct corner *c);
 	bool without_conn;		/* only the endpoint's end concerns it */
-	bool to_drain;			/* a good end needs the peer to read */
+	bool to_drain;			/* a good end needs the peer to read, */
+	bool to_unmute;			/* that of the endpoint to be unmuted */
 	enum bp_reason deadline;	/* why it ends by itself; NONE: not soon */
 	int rc;				/* what the call that sleeps must return */
 };

@@ -97,6 +97,7 @@ static void test_after_stop_free_needs_none_before(void)
 			listen_on(ep, "127.0.0.1:0", &config, addrs[i]);
 			pushing[i] = task_start(push_until_cut, addrs[i]);
 		}
+		WAIT_UNTIL(stats_of(ep).opened == COUNT_OF(seen));
 		WAIT_UNTIL(stats_of(ep).received_events > 1000);
 		bp_endpoint_free(ep);
 		for (size_t i = 0; i < COUNT_OF(seen); i++) {

@@ -201,7 +201,7 @@ static void test_examples_reqresp_answers_and_refuses(void)
 	expect_answer(fd, 2, "LOUD");
 	expect_answer(fd, 1, "");
 	expect_answer(fd, 2, "X");
-	ask(fd, 7, "no such type");
+	peer_send(fd, "\0\0\0\7\0\0\0\0", 8);	/* no such type */
 	peer_expect_reset(fd);
 	peer_close(fd);
 	terminate(server);

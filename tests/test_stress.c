@@ -31,6 +31,7 @@ struct visit {
 static struct crowd crowd;
 static atomic_int opened_count, closed_count;
 static atomic_bool chaos_over;
+static atomic_bool meddled[LIVES_MAX];	/* by bp_conn_id() */
 
 /* ---- the server ---------------------------------------------------------------------- */
 
@@ -90,6 +91,8 @@ static void closed(struct bp_conn *conn, enum bp_reason why, int err, void *data
 		return;		/* it ended before it was opened */
 	if (visit->known) {
 		atomic_store(&crowd.notes[visit->id].accepted, visit->accepted);
+		atomic_store(&crowd.notes[visit->id].meddled,
+		    atomic_load(&meddled[bp_conn_id(conn) % LIVES_MAX]));
 		atomic_store(&crowd.notes[visit->id].reason, why);
 	}
 	bp_conn_set_data(conn, NULL);
@@ -178,13 +181,15 @@ static void interfere(struct bp_conn *conn, struct bp_conn **muted, uint64_t *st
 			bp_conn_mute(conn);
 			muted[i] = bp_conn_ref(conn);
 		}
-	} else if (choice < 94) {
-		bp_conn_close(conn);
-	} else if (choice < 97) {
-		bp_conn_abort(conn, BP_REASON_SLOW);
-	} else {
-		bp_conn_end(conn);
+		return;
 	}
+	atomic_store(&meddled[bp_conn_id(conn) % LIVES_MAX], true);
+	if (choice < 94)
+		bp_conn_close(conn);
+	else if (choice < 97)
+		bp_conn_abort(conn, BP_REASON_SLOW);
+	else
+		bp_conn_end(conn);
 }
 
 static void make_chaos(void *ep)

@@ -206,8 +206,9 @@ static void test_64_sends_of_16_mib_make_no_more_than_a_cycle_each(void)
 	slow_reader_join(&reader);
 	CHECK_EQ(atomic_load(&reader.total), (uint64_t)n * 16 * MIB);
 	CHECK_GE(atomic_load(&seen.throttled), 1);
-	CHECK_LE(atomic_load(&seen.throttled), n);
-	CHECK_EQ(conn_stats_of(conn).throttles, atomic_load(&seen.throttled));
+	/* a level that came and went while an edge was told is told no more */
+	CHECK_LE(atomic_load(&seen.throttled), conn_stats_of(conn).throttles);
+	CHECK_LE(conn_stats_of(conn).throttles, n);
 	bp_conn_unref(conn);
 	peer_close(reader.fd);
 	check_quiet(ep);
@@ -232,7 +233,10 @@ static void test_a_cycle_moves_at_least_high_less_low(void)
 	bp_conn_close(sender.conn);
 	slow_reader_join(&reader);
 	CHECK_EQ(atomic_load(&reader.total), 4000000);
-	CHECK_LE(atomic_load(&seen.throttled), 4000000 / (65536 - 16384) + 1);
+	CHECK_LE(conn_stats_of(sender.conn).throttles,
+	    4000000 / (65536 - 16384) + 1);
+	CHECK_LE(atomic_load(&seen.throttled),
+	    conn_stats_of(sender.conn).throttles);
 	bp_conn_unref(sender.conn);
 	peer_close(reader.fd);
 	check_quiet(ep);
@@ -321,7 +325,7 @@ static void send_within_edge(struct bp_conn *conn, struct seen *seen)
 {
 	static const char zeros[1024];
 
-	/* once more it is called for the pairing, when all has ended */
+	/* it may be told once more, when all has ended */
 	if (atomic_exchange((atomic_bool *)seen->own, true))
 		return;
 	/* nothing drains meanwhile: this is the writer thread */
@@ -346,7 +350,7 @@ static void test_a_send_that_would_wait_within_unthrottled_is_a_deadlock(void)
 		if (peer_recv_some(fd, piece, sizeof piece) <= 0)
 			break;
 	WAIT_UNTIL(atomic_load(&seen.closed) == 1);
-	CHECK_EQ(atomic_load(&seen.unthrottled), 2);
+	CHECK_GE(atomic_load(&seen.unthrottled), 1);
 	CHECK_EQ(atomic_load(&seen.reason), BP_REASON_ABORT);
 	bp_conn_unref(conn);
 	peer_close(fd);

@@ -174,26 +174,47 @@ static enum bp_reason await_closed(struct corner *c, int timeout_ms)
 	return reason;
 }
 
+static void read_to_end(void *arg)
+{
+	struct corner *c = arg;
+	int end;
+
+	peer_read_to_end(c->fd, &end);
+	expect(c, end == 0, "the peer sees the end in good order");
+}
+
+static bool is_refused(const char *addr)
+{
+	int fd = peer_try_connect(addr);
+
+	if (fd >= 0)
+		peer_close(fd);
+	return fd == -ECONNREFUSED;
+}
+
 static void check_conn(struct corner *c)
 {
 	enum bp_reason want = c->ender->end == by_deadline ? c->sleeper->deadline
 	    : c->ender->reason, reason;
-	bool gentle = c->ender->in_good_order
-	    || (c->ender->end == by_stop && c->way == CALLBACK);
+	bool gentle = c->way != WITH_ABORT && (c->ender->in_good_order
+	    || (c->ender->end == by_stop && c->way == CALLBACK));
+	struct task *reading = NULL;
 	char text[60];
-	int end;
 
-	if (c->sleeper->to_drain && gentle && c->way != WITH_ABORT) {
+	if (c->sleeper->to_drain && gentle) {
 		expect(c, await_closed(c, 30) == BP_REASON_NONE, "it drains first");
-		peer_read_to_end(c->fd, &end);
-		expect(c, end == 0, "the peer sees the end in good order");
+		reading = task_start(read_to_end, c);
 	}
+	if (c->sleeper->to_unmute && gentle && c->ender->of_endpoint)
+		bp_conn_unmute(c->conn);	/* what was read is still given */
 	reason = await_closed(c, SLOW(PROMPT_MS));
 	snprintf(text, sizeof text, "CLOSED in time, reason %d is right", reason);
 	expect(c, reason == want || (reason == BP_REASON_ABORT
 	    && c->way == WITH_ABORT), text);
 	expect(c, await_closed(c, 0) == BP_REASON_NONE, "one CLOSED only");
 	expect(c, bp_conn_wait_closed(c->conn, SLOW(PROMPT_MS)) == 0, "it is gone");
+	if (reading)
+		task_join(reading);
 }
 
 static void run_case(void *arg)
@@ -214,7 +235,7 @@ static void run_case(void *arg)
 		expect(c, c->rc == c->sleeper->rc, text);
 	}
 	if (c->sleeper == &sleeper_accepting)
-		WAIT_UNTIL(peer_try_connect(c->addr) == -ECONNREFUSED);
+		WAIT_UNTIL(is_refused(c->addr));
 	if (c->sleeper == &sleeper_connecting)
 		black_hole_close(&c->hole);
 	if (c->fd >= 0)

@@ -82,6 +82,10 @@ bool copy;			/* [Q] the qdisc's own note of the level */
 #define LEVEL throttled
 #endif
 
+/* within one step */
+
+hidden byte ok, who, bytes, n;
+
 /* what is observed, to be judged */
 byte sent, answered;
 bool in_notification, closed;
@@ -335,10 +339,8 @@ inline send(me, size)
 
 /* ---- the threads ------------------------------------------------------------------ */
 
-/* what the inlines above have on a thread's stack */
-#define STACK \
-	bool tell, must_tell, must_visit, ok, inline_try; \
-	byte who, bytes, n
+/* what the inlines above keep on a thread's stack from one step to the next */
+#define STACK	bool must_visit, must_tell, tell, inline_try
 
 /* another thread of the application */
 active proctype sender()

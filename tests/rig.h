@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rig.h - the core of a queueing discipline with no network around it: a qdisc,
+ * feeds (a flow each, as a connection has one) and frames (an entry each, as an
+ * event has one). The test plays the reader and the consumer.
+ *
+ *	feed_read() --reserve, put--> [ qdisc ] --rig_take()--> frame_done()
+ */
+#ifndef TEST_RIG_H
+#define TEST_RIG_H
+
+#include "harness.h"
+
+#include "buf.h"
+#include "qdisc.h"
+
+#include <stdlib.h>
+
+struct rig {
+	struct bp__qdisc q;
+	atomic_int quiet, purged, room, feeds, gone;	/* calls of hooks; feeds alive */
+};
+
+struct frame {
+	struct bp__entry entry;
+	struct feed *feed;
+	unsigned n;			/* of its feed, from 1 */
+};
+
+struct feed {
+	struct bp__flow flow;		/* first: the flow is the feed */
+	struct rig *rig;
+	atomic_bool throttled;
+	unsigned read;			/* frames so far */
+	struct frame last;
+};
+
+static inline struct rig *rig_of(struct bp__qdisc *q)
+{
+	return bp__container_of(q, struct rig, q);
+}
+
+static inline struct frame *frame_of(struct bp__entry *entry)
+{
+	return bp__container_of(entry, struct frame, entry);
+}
+
+/* ---- hooks ---------------------------------------------------------------- */
+
+static inline void rig_quiet(struct bp__flow *flow)
+{
+	atomic_fetch_add(&rig_of(flow->q)->quiet, 1);
+}
+
+/* The payload, which is charged on its own, and the frame. */
+static inline void frame_drop(struct bp__entry *entry)
+{
+	struct bp__flow *flow = entry->flow;
+
+	if (entry->payload_cost > 0)
+		bp__flow_release(flow, entry->payload_cost, BP__HELD_DELIVERED,
+		    NULL, 0);
+	if (!entry->last)
+		free(frame_of(entry));
+	bp__flow_unref(flow);
+}
+
+static inline void rig_purged(struct bp__entry *entry)
+{
+	atomic_fetch_add(&rig_of(entry->flow->q)->purged, 1);
+	frame_drop(entry);
+}
+
+static inline void rig_room(struct bp__qdisc *q)
+{
+	atomic_fetch_add(&rig_of(q)->room, 1);
+}
+
+static inline void rig_feed_gone(struct bp__flow *flow)
+{
+	atomic_fetch_sub(&rig_of(flow->q)->feeds, 1);
+	bp__flow_fini(flow);
+	free(flow);
+}
+
+static inline void rig_gone(struct bp__qdisc *q)
+{
+	bp__qdisc_fini(q);
+	atomic_fetch_add(&rig_of(q)->gone, 1);
+}
+
+/* ---- the qdisc ------------------------------------------------------------ */
+
+static inline void rig_init(struct rig *rig, const struct bp_endpoint_config *config)
+{
+	static const struct bp__qdisc_hooks hooks = {
+		.quiet = rig_quiet, .purged = rig_purged, .room = rig_room,
+		.flow_gone = rig_feed_gone, .qdisc_gone = rig_gone,
+	};
+
+	memset(rig, 0, sizeof *rig);
+	REQUIRE_EQ(bp__qdisc_init(&rig->q, config, &hooks), 0);
+}
+
+static inline struct bp_endpoint_stats rig_stats(struct rig *rig)
+{
+	struct bp_endpoint_stats stats = { 0 };
+
+	bp__qdisc_stats(&rig->q, &stats);
+	return stats;
+}
+
+/* A count the statistics do not tell. */
+static inline size_t rig_peek(struct rig *rig, const size_t *count)
+{
+	size_t n;
+
+	bp__lock(&rig->q.lock);
+	n = *count;
+	bp__unlock(&rig->q.lock);
+	return n;
+}
+
+static inline int rig_idle_consumers(struct rig *rig)
+{
+	struct bp__list *link;
+	int n = 0;
+
+	bp__lock(&rig->q.lock);
+	for (link = rig->q.consumers.next; link != &rig->q.consumers;
+	    link = link->next)
+		n++;
+	bp__unlock(&rig->q.lock);
+	return n;
+}
+
+/* Nothing of what came through is left, and the rig goes. */
+static inline void rig_fini(struct rig *rig)
+{
+	struct bp_endpoint_stats stats = rig_stats(rig);
+
+	CHECK_EQ(atomic_load(&rig->feeds), 0);
+	CHECK_EQ(stats.conns, 0);
+	CHECK_EQ(stats.held_bytes, 0);
+	CHECK_EQ(stats.queued_events, 0);
+	CHECK_EQ(stats.queued_bytes, 0);
+	CHECK_EQ(stats.waiting, 0);
+	CHECK_EQ(stats.muted, 0);
+	CHECK_EQ(stats.futile_wakeups, 0);
+	CHECK_EQ(rig->q.live, 0);
+	CHECK_EQ(rig->q.shown, 0);
+	CHECK_EQ(rig->q.reading, 0);
+	CHECK_EQ(rig->q.promised, 0);
+	CHECK_EQ(rig->q.pool.idle_bytes, 0);
+	CHECK_EQ(atomic_load(&rig->gone), 0);
+	bp__qdisc_unref(&rig->q);
+	CHECK_EQ(atomic_load(&rig->gone), 1);
+}
+
+/* ---- the reader's side ---------------------------------------------------- */
+
+static inline struct feed *feed_open(struct rig *rig, bool couple)
+{
+	struct feed *feed = calloc(1, sizeof *feed);
+
+	REQUIRE(feed != NULL);
+	feed->rig = rig;
+	REQUIRE_EQ(bp__flow_open(&feed->flow, &rig->q, couple, &feed->throttled), 0);
+	atomic_fetch_add(&rig->feeds, 1);
+	return feed;
+}
+
+static inline struct frame *frame_new(struct feed *feed, size_t cost,
+    size_t payload_cost)
+{
+	struct frame *frame = calloc(1, sizeof *frame);
+
+	REQUIRE(frame != NULL);
+	frame->feed = feed;
+	frame->n = ++feed->read;
+	frame->entry.flow = &feed->flow;
+	frame->entry.cost = cost;
+	frame->entry.payload_cost = payload_cost;
+	frame->entry.len = payload_cost;
+	frame->entry.arrived_ns = now_ns();
+	bp__flow_ref(&feed->flow);
+	return frame;
+}
+
+/* One frame of that cost, of which all but a byte is its payload's. */
+static inline int feed_read(struct feed *feed, size_t cost)
+{
+	int rc = bp__flow_reserve(&feed->flow, cost, 0);
+
+	if (rc == 0)
+		bp__flow_put(&feed->flow, &frame_new(feed, 1, cost - 1)->entry);
+	return rc;
+}
+
+/* CLOSED, and the reader's reference. */
+static inline void feed_close(struct feed *feed)
+{
+	feed->last.feed = feed;
+	feed->last.entry.flow = &feed->flow;
+	feed->last.entry.last = true;
+	feed->last.entry.arrived_ns = now_ns();
+	bp__flow_ref(&feed->flow);
+	bp__flow_put(&feed->flow, &feed->last.entry);
+	bp__flow_unref(&feed->flow);
+}
+
+static inline void feed_end(struct feed *feed, enum bp__flow_stage stage)
+{
+	bp__flow_end(&feed->flow, stage);
+}
+
+/* ---- the consumer's side -------------------------------------------------- */
+
+/* NULL: there is none now. */
+static inline struct frame *rig_try(struct rig *rig)
+{
+	struct bp__entry *entry;
+	int rc = bp__qdisc_take(&rig->q, &entry, 0);
+
+	if (rc == 0)
+		return frame_of(entry);
+	CHECK_EQ(rc, -EAGAIN);
+	return NULL;
+}
+
+static inline struct frame *rig_take(struct rig *rig)
+{
+	struct bp__entry *entry = NULL;
+
+	REQUIRE_EQ(bp__qdisc_take(&rig->q, &entry, bp__deadline_ns(SLOW(8000))), 0);
+	return frame_of(entry);
+}
+
+/* Its turn goes back, its payload is kept; what is left of it goes last. */
+static inline void frame_turn_back(struct frame *frame)
+{
+	bp__flow_turn_back(&frame->entry);
+}
+
+static inline void frame_done(struct frame *frame)
+{
+	frame_turn_back(frame);
+	frame_drop(&frame->entry);
+}
+
+/* The next is that one; it is handled. */
+static inline void rig_expect(struct rig *rig, const struct feed *feed, unsigned n)
+{
+	struct frame *frame = rig_take(rig);
+
+	CHECK(frame->feed == feed);
+	CHECK_EQ(frame->n, n);
+	frame_done(frame);
+}
+
+/* All that is ready is handled. */
+static inline void rig_finish_queue(struct rig *rig)
+{
+	struct frame *frame;
+
+	while ((frame = rig_try(rig)) != NULL)
+		frame_done(frame);
+}
+
+#endif /* TEST_RIG_H */
