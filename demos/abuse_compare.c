@@ -54,6 +54,8 @@ static void server_says(const char *line, void *arg)
 		snprintf(run->port, sizeof run->port, "%.7s", colon + 1);
 		run->base = json_number(line, "base_bytes");
 		run->budget = json_number(line, "budget_bytes");
+	} else if (strcmp(event.s, "mem_limit") == 0) {
+		run->met_limit = true;
 	} else if (strcmp(event.s, "summary") == 0) {
 		run->received = json_number(line, "received_bytes");
 		run->handled = json_number(line, "handled_bytes");
@@ -63,7 +65,6 @@ static void server_says(const char *line, void *arg)
 		run->handling_ns = json_number(line, "handling_ns");
 		run->wait_p50_ns = json_number(line, "wait_p50_ns");
 		run->wait_p99_ns = json_number(line, "wait_p99_ns");
-		run->met_limit = strcmp(json_word(line, "end").s, "mem_limit") == 0;
 		if (json_number(line, "peak_bytes") > run->peak)
 			run->peak = json_number(line, "peak_bytes");
 		run->done = true;
@@ -158,6 +159,7 @@ static int watch(const struct compare *c, struct run *run, struct child *server,
 {
 	uint64_t start = now_ns(), tick = start, second = start + NS_PER_S;
 	uint64_t until = start + (c->duration_ms + OVERTIME_MS) * NS_PER_MS;
+	bool both = true, whole;
 	double seconds;
 	int sig;
 
@@ -165,18 +167,18 @@ static int watch(const struct compare *c, struct run *run, struct child *server,
 		tick = now_ns() > tick + TICK_NS ? now_ns() : tick + TICK_NS;
 		if ((sig = signals_wait(tick)))
 			return sig;
+		both = child_poll(server, server_says, run)
+		    && child_poll(client, client_says, run);
 		seconds = (double)(now_ns() - start) / 1e9;
-		if (seconds * 1e3 <= (double)c->duration_ms) {
+		/* what is freed at the end is not part of the picture */
+		if (!run->met_limit && seconds * 1e3 <= (double)c->duration_ms) {
 			take_sample(run, seconds, server->pid);
-			if (now_ns() >= second && !on_terminal())
-				tell_progress(c, run, seconds, true);
-			else if (on_terminal())
-				tell_progress(c, run, seconds, false);
-			if (now_ns() >= second)
-				second += NS_PER_S;
+			whole = now_ns() >= second;
+			second += whole ? NS_PER_S : 0;
+			if (whole || on_terminal())
+				tell_progress(c, run, seconds, !on_terminal());
 		}
-	} while (child_poll(server, server_says, run) && child_poll(client, client_says, run)
-	    && now_ns() < until);
+	} while (both && now_ns() < until);
 	return 0;
 }
 

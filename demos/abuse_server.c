@@ -278,6 +278,8 @@ static bool watch(struct server *s)
 		look(s, &now);
 		if (now.resident >= s->mem_limit) {
 			tell_second(s, &last, &now, true);
+			if (s->json)
+				puts("{\"event\":\"mem_limit\"}");
 			return true;
 		}
 		if (now.at_ns >= second) {

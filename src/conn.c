@@ -7,7 +7,6 @@
 #include "conn.h"
 
 #include "addr.h"
-#include "callback.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -138,7 +137,7 @@ void bp__conn_try_end_locked(struct bp_conn *c)
 }
 
 /* Send no more: write what was accepted, then FIN. */
-static void end_out_locked(struct bp_conn *c)
+void bp__conn_end_out_locked(struct bp_conn *c)
 {
 	c->end_wanted = true;
 	bp__wake_all(&c->senders);
@@ -162,7 +161,7 @@ void bp__conn_close_locked(struct bp_conn *c, enum bp_reason why, int err,
 	if (c->end_sent)
 		c->linger_deadline_ns = bp__deadline_ns(c->config.linger_ms);
 	else
-		end_out_locked(c);
+		bp__conn_end_out_locked(c);
 }
 
 void bp__conn_abort_locked(struct bp_conn *c, enum bp_reason why, int err,
@@ -341,119 +340,4 @@ void bp__conn_stop(struct bp_conn *c)
 	else
 		end_flow_locked(c, BP__FLOW_STOPPING);
 	bp__conn_unlock(c);
-}
-
-/* ---- public --------------------------------------------------------------------------- */
-
-void bp_conn_end(struct bp_conn *c)
-{
-	bp__lock(&c->lock);
-	if (c->state < BP__CLOSING && !c->end_wanted) {
-		if (c->first_end == BP_REASON_NONE)
-			c->first_end = BP_REASON_LOCAL;
-		end_out_locked(c);
-		if (c->ended_handled)
-			bp__conn_close_locked(c, c->first_end, 0, BP__FLOW_OPEN);
-	}
-	bp__conn_unlock(c);
-}
-
-void bp_conn_close(struct bp_conn *c)
-{
-	bp__lock(&c->lock);
-	bp__conn_close_locked(c, BP_REASON_LOCAL, 0, BP__FLOW_CUT);
-	bp__conn_unlock(c);
-}
-
-void bp_conn_abort(struct bp_conn *c, enum bp_reason why)
-{
-	if (why == BP_REASON_NONE)
-		why = BP_REASON_ABORT;
-	bp__lock(&c->lock);
-	bp__conn_abort_locked(c, why, 0, BP__FLOW_CUT);
-	bp__conn_unlock(c);
-}
-
-int bp_conn_wait_closed(struct bp_conn *c, int timeout_ms)
-{
-	uint64_t deadline_ns = bp__deadline_ns(timeout_ms);
-	struct bp__waiter waiter;
-	int rc = 0;
-
-	if (bp__in_callback(c))
-		return -EDEADLK;
-	bp__push_own();
-	bp__lock(&c->lock);
-	if (c->fd >= 0 || c->state < BP__ENDED || !c->handlers_done) {
-		if (timeout_ms == 0)
-			rc = -EAGAIN;
-		else if (!bp__waiter_wait(&waiter, &c->closed_waiters, &c->lock,
-		    deadline_ns))
-			rc = -ETIMEDOUT;
-	}
-	bp__conn_unlock(c);
-	return rc;
-}
-
-void bp_conn_mute(struct bp_conn *c)
-{
-	bp__flow_mute(&c->flow);
-}
-
-void bp_conn_unmute(struct bp_conn *c)
-{
-	bp__flow_unmute(&c->flow);
-}
-
-int bp_conn_expect(struct bp_conn *c, size_t len)
-{
-	if (bp__in_handler() != c || !c->expecting
-	    || c->config.framer != &bp_framer_raw)
-		return -EPERM;
-	if (len != BP_ANY && len > c->config.frame_max)
-		return -EMSGSIZE;
-	c->expect = len;
-	return 0;
-}
-
-struct bp_conn *bp_conn_ref(struct bp_conn *c)
-{
-	bp__flow_ref(&c->flow);
-	return c;
-}
-
-void bp_conn_unref(struct bp_conn *c)
-{
-	if (c)
-		bp__flow_unref(&c->flow);
-}
-
-uint64_t bp_conn_id(const struct bp_conn *c)
-{
-	return c->id;
-}
-
-const char *bp_conn_peer(const struct bp_conn *c)
-{
-	return c->peer ? c->peer : "";
-}
-
-const char *bp_conn_local(const struct bp_conn *c)
-{
-	return c->local ? c->local : "";
-}
-
-struct bp_endpoint *bp_conn_endpoint(const struct bp_conn *c)
-{
-	return c->endpoint;
-}
-
-void *bp_conn_data(const struct bp_conn *c)
-{
-	return atomic_load(&c->data);
-}
-
-void bp_conn_set_data(struct bp_conn *c, void *data)
-{
-	atomic_store(&c->data, data);
 }

@@ -14,9 +14,10 @@
  * writer, visit Q, tell the application, free memory) it leaves in the chores;
  * bp__conn_unlock() does them, so R1 and R12 cannot be forgotten.
  *
- * Files: conn.c every transition, send.c the way in to the out queue, writer.c the
+ * Files: conn.c every transition, conn_api.c what the application calls, send.c the way in to the out queue, writer.c the
  * way out of it, notify.c throttled and unthrottled, reader.c the reader's life,
- * inbox.c frames out of bytes, event.c what is delivered.
+ * inbox.c and large.c frames out of bytes, deliver.c frames to handlers or the queue,
+ * event.c what bp_receive() gives.
  */
 #ifndef BP_CONN_H
 #define BP_CONN_H
@@ -189,6 +190,8 @@ void bp__conn_finished(struct bp_conn *c);
 /* The reaper's: close the descriptor, if all have let go. Was it closed now? */
 bool bp__conn_close_fd(struct bp_conn *c);
 
+/* Send no more: write what was accepted, then FIN. */
+void bp__conn_end_out_locked(struct bp_conn *c);
 /* FIN, if it is wanted and everything before it is written. */
 void bp__conn_try_end_locked(struct bp_conn *c);
 

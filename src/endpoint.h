@@ -3,9 +3,9 @@
  * endpoint.h - an endpoint: a queueing discipline and the connections that feed
  * it, their listeners, their threads, and the reaper that ends them.
  *
- * Files: endpoint.c its life, crew.c the reader threads, listener.c accepting,
- * connect.c connecting, reaper.c deadlines and the end of connections, defaults.c
- * every default and what contradicts what, stats.c watching.
+ * Files: endpoint.c its life, crew.c the reader threads, listen.c and listener.c
+ * accepting, connect.c connecting, reaper.c deadlines and the end of connections,
+ * defaults.c every default and what contradicts what, stats.c watching.
  */
 #ifndef BP_ENDPOINT_H
 #define BP_ENDPOINT_H
@@ -88,7 +88,7 @@ void bp__crew_dismiss_locked(struct bp_endpoint *ep);
 /* The reaper's: join those that have left. */
 void bp__crew_join(struct bp_endpoint *ep);
 
-/* ---- listener.c, connect.c --------------------------------------------------------------------- */
+/* ---- listener.c, listen.c, connect.c --------------------------------------------------------------------- */
 
 /* Accept until one came, which the caller then serves; NULL: the listener is closed. */
 struct bp_conn *bp__listener_lead(struct bp_listener *listener);

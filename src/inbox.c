@@ -19,7 +19,7 @@ void bp__inbox_init(struct bp__inbox *in, struct bp_conn *c)
 	in->cap = BP__SMALL;
 }
 
-static void drop_chunk(struct bp__inbox *in)
+void bp__inbox_drop_chunk(struct bp__inbox *in)
 {
 	if (in->chunk)
 		bp__chunk_unref(in->chunk);
@@ -31,7 +31,7 @@ static void drop_chunk(struct bp__inbox *in)
 
 void bp__inbox_fini(struct bp__inbox *in)
 {
-	drop_chunk(in);
+	bp__inbox_drop_chunk(in);
 }
 
 /* ---- frames -------------------------------------------------------------------------- */
@@ -96,7 +96,7 @@ static uint64_t waited_ns(const struct bp__inbox *in)
 }
 
 /* The frame at start is another one. */
-static void next_frame(struct bp__inbox *in)
+void bp__inbox_next_frame(struct bp__inbox *in)
 {
 	in->scanned = 0;
 	in->in_header = false;
@@ -111,7 +111,7 @@ char *bp__inbox_take(struct bp__inbox *in, const struct bp__frame *frame)
 	in->start += frame->head + frame->len + frame->tail;
 	if (in->c->config.framer == &bp_framer_raw)
 		in->c->expect = in->c->config.expect;	/* it held for this one */
-	next_frame(in);
+	bp__inbox_next_frame(in);
 	return payload;
 }
 
@@ -136,7 +136,7 @@ static void to_small(struct bp__inbox *in)
 	size_t have = in->end - in->start;
 
 	memmove(in->small, in->base + in->start, have);
-	drop_chunk(in);
+	bp__inbox_drop_chunk(in);
 	in->end = have;
 }
 
@@ -148,7 +148,7 @@ static bool to_chunk(struct bp__inbox *in)
 	if (!chunk)
 		return false;
 	memcpy(chunk->bytes, in->base + in->start, have);
-	drop_chunk(in);
+	bp__inbox_drop_chunk(in);
 	in->chunk = chunk;
 	in->base = chunk->bytes;
 	in->cap = chunk->cap - sizeof *chunk;
@@ -184,7 +184,7 @@ static void rewind_area(struct bp__inbox *in)
 	if (in->chunk && !alone(in) && in->cap - in->end >= BP__SMALL && busy)
 		return;
 	if (in->chunk && (!busy || !alone(in)))
-		drop_chunk(in);
+		bp__inbox_drop_chunk(in);
 	in->start = in->end = 0;
 	in->no_chunk = busy && !in->chunk && !to_chunk(in);
 }
@@ -206,7 +206,7 @@ static uint64_t read_deadline_ns(const struct bp__inbox *in)
 	return (deadline & ~UINT64_C(1)) | in->in_header;
 }
 
-static ssize_t read_some(struct bp__inbox *in, void *bytes, size_t room)
+ssize_t bp__inbox_read(struct bp__inbox *in, void *bytes, size_t room)
 {
 	struct bp_conn *c = in->c;
 	ssize_t n;
@@ -235,7 +235,7 @@ static ssize_t read_some(struct bp__inbox *in, void *bytes, size_t room)
 	return n;
 }
 
-static void skip_tail(struct bp__inbox *in)
+void bp__inbox_skip_tail(struct bp__inbox *in)
 {
 	size_t n = in->end - in->start;
 
@@ -245,7 +245,7 @@ static void skip_tail(struct bp__inbox *in)
 		n = in->skip;
 	in->start += n;
 	in->skip -= n;
-	next_frame(in);
+	bp__inbox_next_frame(in);
 }
 
 ssize_t bp__inbox_fill(struct bp__inbox *in)
@@ -254,152 +254,11 @@ ssize_t bp__inbox_fill(struct bp__inbox *in)
 
 	if (in->start == in->end)
 		rewind_area(in);
-	n = read_some(in, in->base + in->end, in->cap - in->end);
+	n = bp__inbox_read(in, in->base + in->end, in->cap - in->end);
 	if (n > 0) {
 		in->last_read = (size_t)n;
 		in->end += (size_t)n;
-		skip_tail(in);
+		bp__inbox_skip_tail(in);
 	}
 	return n;
-}
-
-/* ---- frames with a buffer of their own ---------------------------------------------------- */
-
-static int reserve(struct bp__inbox *in, size_t len, size_t extra)
-{
-	struct bp__flow *flow = &in->c->flow;
-	int rc;
-
-	bp__whereabouts(in->c, BP__WAITING);
-	rc = bp__flow_reserve(flow, bp__buf_cost(len) + extra, bp__buf_block(len));
-	bp__whereabouts(in->c, BP__ELSEWHERE);
-	return rc;
-}
-
-static int allocate(struct bp__inbox *in, size_t len, size_t extra,
-    struct bp__buf **ret_buf)
-{
-	int rc = reserve(in, len, extra);
-
-	if (rc < 0)
-		return rc;
-	*ret_buf = bp__buf_alloc(&in->c->flow, len);
-	if (*ret_buf)
-		return 0;
-	bp__flow_release(&in->c->flow, bp__buf_cost(len) + extra, BP__HELD_FRAME,
-	    NULL, 0);
-	return -ENOMEM;
-}
-
-static void give_up(struct bp__inbox *in, struct bp__buf *buf, size_t extra)
-{
-	if (extra > 0)
-		bp__flow_release(&in->c->flow, extra, BP__HELD_FRAME, NULL, 0);
-	bp__buf_discard(buf);
-}
-
-/* Take up to max bytes of what is at hand. */
-static size_t take_bytes(struct bp__inbox *in, char *to, size_t max)
-{
-	size_t n = in->end - in->start;
-
-	if (n > max)
-		n = max;
-	memcpy(to, in->base + in->start, n);
-	in->start += n;
-	return n;
-}
-
-static int read_known(struct bp__inbox *in, const struct bp__frame *frame,
-    char *payload)
-{
-	size_t have;
-	ssize_t n;
-
-	in->start += frame->head;
-	have = take_bytes(in, payload, frame->len);
-	if (have == frame->len) {
-		/* its tail alone is missing */
-		in->skip = frame->tail;
-		skip_tail(in);
-		return 1;
-	}
-	drop_chunk(in);		/* while this is read, nothing else is */
-	while (have < frame->len) {
-		n = read_some(in, payload + have, frame->len - have);
-		if (n <= 0)
-			return (int)n;
-		have += (size_t)n;
-	}
-	in->skip = frame->tail;
-	in->last_read = 0;	/* the next header comes alone: its payload uncopied */
-	return 1;
-}
-
-/*
- * A frame whose size no header tells, and no chunk to look for its end in: read
- * into a buffer of the largest size, in small steps, since what is read beyond the
- * end has to fit the stack.
- */
-static int read_unknown(struct bp__inbox *in, struct bp__buf *buf)
-{
-	const struct bp_framer_ops *framer = in->c->config.framer;
-	struct bp__frame frame = { 0 };
-	char *bytes = buf->pub.data;
-	size_t have, whole = 0, step;
-	ssize_t n;
-	int rc;
-
-	have = take_bytes(in, bytes, buf->pub.len);
-	drop_chunk(in);
-	for (;;) {
-		rc = framer->cut(bytes, have, &in->scanned, &frame.head, &frame.len,
-		    &frame.tail);
-		if (rc < 0)
-			return -EPROTO;
-		whole = frame.head + frame.len + frame.tail;
-		if (rc > 0 && frame.len > in->c->config.frame_max)
-			return -EMSGSIZE;
-		if (rc > 0 && have >= whole)
-			break;
-		if (have == buf->pub.len)
-			return -EMSGSIZE;
-		step = buf->pub.len - have;
-		n = read_some(in, bytes + have, step < BP__SMALL ? step : BP__SMALL);
-		if (n <= 0)
-			return (int)n;
-		have += (size_t)n;
-	}
-	memcpy(in->small, bytes + whole, have - whole);
-	in->end = have - whole;
-	memmove(bytes, bytes + frame.head, frame.len);
-	buf->pub.len = frame.len;
-	in->last_read = have;
-	return 1;
-}
-
-int bp__inbox_large(struct bp__inbox *in, const struct bp__frame *frame, size_t extra,
-    struct bp__buf **ret_buf)
-{
-	const struct bp_conn_config *config = &in->c->config;
-	bool known = frame->len != BP_ANY;
-	struct bp__buf *buf;
-	size_t len;
-	int rc;
-
-	len = known ? frame->len : config->frame_max + config->framer->head_max
-	    + config->framer->tail_max;
-	rc = allocate(in, len, extra, &buf);
-	if (rc < 0)
-		return rc;
-	rc = known ? read_known(in, frame, buf->pub.data) : read_unknown(in, buf);
-	if (rc <= 0) {
-		give_up(in, buf, extra);
-		return rc;
-	}
-	if (config->framer == &bp_framer_raw)
-		in->c->expect = config->expect;
-	next_frame(in);
-	*ret_buf = buf;
-	return 1;
 }

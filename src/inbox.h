@@ -6,7 +6,7 @@
  * Bytes are read into some 512 on the reader's stack; when those fill, into a
  * chunk. So an idle connection has touched a page or two, and a busy one gets
  * many frames out of one system call. A frame too large for either is read
- * straight into its final buffer, once its memory was granted.
+ * straight into its final buffer, once its memory was granted (large.c).
  */
 #ifndef BP_INBOX_H
 #define BP_INBOX_H
@@ -68,5 +68,22 @@ ssize_t bp__inbox_fill(struct bp__inbox *in);
  */
 int bp__inbox_large(struct bp__inbox *in, const struct bp__frame *frame, size_t extra,
     struct bp__buf **ret_buf);
+
+/* ---- deliver.c ---------------------------------------------------------------- */
+
+/* The whole frames at hand, frame the first. Returns -EPIPE, -ENOMEM. */
+int bp__deliver_frames(struct bp__inbox *in, struct bp__frame frame);
+/* One with a buffer of its own, which is taken. */
+int bp__deliver_large(struct bp__inbox *in, struct bp__buf *buf);
+
+void bp__tell_opened(struct bp_conn *c);
+void bp__tell_ended(struct bp_conn *c);
+void bp__tell_closed(struct bp_conn *c);
+
+/* Shared by inbox.c and large.c: read, with the deadline of the frame at start. */
+ssize_t bp__inbox_read(struct bp__inbox *in, void *bytes, size_t room);
+void bp__inbox_next_frame(struct bp__inbox *in);	/* that at start is another one */
+void bp__inbox_skip_tail(struct bp__inbox *in);
+void bp__inbox_drop_chunk(struct bp__inbox *in);	/* and what is in it */
 
 #endif /* BP_INBOX_H */

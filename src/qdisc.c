@@ -180,29 +180,6 @@ void bp__qdisc_dispatch_locked(struct bp__qdisc *q)
 		bp__wake_all(&q->consumers);
 }
 
-/* Eight buckets to each power of two. */
-static unsigned bucket_of(uint64_t ns)
-{
-	unsigned bits = 0;
-
-	if (ns < 8)
-		return (unsigned)ns;
-	for (uint64_t n = ns; n > 15; n >>= 1)
-		bits++;
-	return bits * 8 + (unsigned)(ns >> bits);
-}
-
-static void record_wait(struct bp__waits *waits, uint64_t ns)
-{
-	uint64_t max = atomic_load_explicit(&waits->max_ns, memory_order_relaxed);
-
-	atomic_fetch_add_explicit(&waits->buckets[bucket_of(ns)], 1,
-	    memory_order_relaxed);
-	while (ns > max
-	    && !atomic_compare_exchange_weak(&waits->max_ns, &max, ns))
-		;
-}
-
 int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_entry,
     uint64_t deadline_ns)
 {
@@ -224,7 +201,7 @@ int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_entry,
 	bp__qdisc_leave(q, NULL);
 	if (!self.entry)
 		return rc;
-	record_wait(&q->waits, bp__now_ns() - self.entry->arrived_ns);
+	bp__waits_record(&q->waits, bp__now_ns() - self.entry->arrived_ns);
 	*ret_entry = self.entry;
 	return 0;
 }
@@ -368,39 +345,11 @@ bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns)
 
 /* ---- watching ---------------------------------------------------------------------- */
 
-/* The middle of a bucket. */
-static uint64_t bucket_ns(unsigned bucket)
-{
-	unsigned bits;
-
-	if (bucket < 16)
-		return bucket;
-	bits = bucket / 8 - 1;
-	return ((uint64_t)(bucket - bits * 8) << bits) + (UINT64_C(1) << (bits - 1));
-}
-
-static uint64_t percentile_ns(const uint64_t *counts, uint64_t total, uint64_t max,
-    unsigned percent)
-{
-	uint64_t rank = (total * percent + 99) / 100, seen = 0;
-
-	for (unsigned i = 0; i < BP__WAIT_BUCKETS; i++) {
-		seen += counts[i];
-		if (seen >= rank && seen > 0)
-			return bucket_ns(i) < max ? bucket_ns(i) : max;
-	}
-	return 0;
-}
-
 void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret)
 {
-	uint64_t counts[BP__WAIT_BUCKETS], total = 0;
-
-	for (unsigned i = 0; i < BP__WAIT_BUCKETS; i++)
-		total += counts[i] = atomic_load(&q->waits.buckets[i]);
+	ret->wait_p50_ns = bp__waits_percentile_ns(&q->waits, 50);
+	ret->wait_p99_ns = bp__waits_percentile_ns(&q->waits, 99);
 	ret->wait_max_ns = atomic_load(&q->waits.max_ns);
-	ret->wait_p50_ns = percentile_ns(counts, total, ret->wait_max_ns, 50);
-	ret->wait_p99_ns = percentile_ns(counts, total, ret->wait_max_ns, 99);
 
 	bp__lock(&q->lock);
 	ret->received_bytes = q->received_bytes;

@@ -13,8 +13,8 @@
  *	consumer: take -> (handle) -> turn_back
  *	anyone:   mute, unmute, unblock, end, release
  *
- * Files: flow.c is the reader's side and all that changes one flow, qdisc.c the
- * consumers' side and what is one per endpoint.
+ * Files: flow.c is the reader's side and all that changes one flow, gate.c what is
+ * charged to it, order.c its queue, qdisc.c the consumers' side and what there is once per endpoint.
  */
 #ifndef BP_QDISC_H
 #define BP_QDISC_H
@@ -25,6 +25,7 @@
 #include "list.h"
 #include "pool.h"
 #include "sync.h"
+#include "waits.h"
 
 struct bp__flow;
 struct bp__qdisc;
@@ -100,14 +101,6 @@ struct bp__flow {
 	uint64_t gate_ns, parked_ns;	/* waited so far */
 	uint64_t muted_ns, muted_since_ns;
 	uint64_t received_bytes, received_frames;
-};
-
-/* A histogram of times in ns: eight steps to each power of two. */
-#define BP__WAIT_BUCKETS 496
-
-struct bp__waits {
-	_Atomic uint64_t buckets[BP__WAIT_BUCKETS];
-	_Atomic uint64_t max_ns;
 };
 
 struct bp__qdisc {
@@ -187,7 +180,7 @@ bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns);
 
 void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret);
 
-/* Shared by qdisc.c and flow.c. */
+/* Shared by qdisc.c, flow.c, gate.c and order.c. */
 void bp__qdisc_pump_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
 void bp__qdisc_shrink_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
 void bp__qdisc_dispatch_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
@@ -195,9 +188,26 @@ void bp__qdisc_dispatch_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
 void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
     BP__ATTRIBUTE(release_capability(q->lock));
 bool bp__flow_passed_over_locked(const struct bp__flow *flow);
+/* Nothing but the last entry will be delivered. */
+bool bp__flow_closed_off(const struct bp__flow *flow);
+void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry);
+/* Let the discipline see the oldest entry, if it may be received now; or not. */
 void bp__flow_show_locked(struct bp__flow *flow);
-void bp__flow_uncharge_locked(struct bp__flow *flow, size_t cost);
+void bp__flow_hide_locked(struct bp__flow *flow);
+/* Purge all but the last entry; or one that is in no queue. */
 void bp__flow_purge_locked(struct bp__flow *flow);
+void bp__flow_purge_entry_locked(struct bp__flow *flow, struct bp__entry *entry);
+void bp__flow_uncharge_locked(struct bp__flow *flow, size_t cost);
+/* Wait for the grant; false when the flow ends first. */
+bool bp__flow_pass_gate_locked(struct bp__flow *flow, size_t cost, size_t block);
+/* The reader delivers what it held; and gives its place back, if all is over. */
+void bp__flow_hand_over_locked(struct bp__flow *flow, size_t cost);
+void bp__flow_leave_place_locked(struct bp__flow *flow);
+
+static inline enum bp__flow_stage bp__flow_stage(const struct bp__flow *flow)
+{
+	return atomic_load_explicit(&flow->stage, memory_order_acquire);
+}
 
 /* ---- one per connection: flow.c ------------------------------------------------- */
 

@@ -9,9 +9,9 @@ cd "${srcdir:-.}" || exit 1
 
 layers='
 0 list sync error
-1 heap discipline pool qdisc flow qdisc_fifo qdisc_parse buf outq framer addr sock
-2 conn send callback notify event inbox reader writer
-3 endpoint defaults crew listener connect reaper stats
+1 heap discipline pool waits qdisc flow gate order qdisc_fifo qdisc_parse buf outq framer addr sock
+2 conn conn_api send callback notify event inbox large deliver reader writer
+3 endpoint defaults crew listen listener connect reaper stats
 '
 
 # layer_of FILE: its number, or nothing.

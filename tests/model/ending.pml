@@ -15,7 +15,7 @@
  *	what was accepted was written before FIN, unless the connection broke;
  *	the state only grew (R6).
  *
- * The scene: a connection, accepted or still being made. Two threads send, one
+ * The scene: a connection, accepted or still being made. One thread sends, one
  * consumer receives, one thread ends it, and the peer does anything, or nothing.
  * The writer is started when first needed. A deadline may pass at any time from
  * when it runs. What a section of C leaves to be done without the lock, the
@@ -75,8 +75,7 @@ bool throttled;
 byte queued, outq;		/* frames accepted; those of them in the queue */
 bool withheld;
 byte writer_state;
-chan senders = [2] of { byte };	/* who waits to send */
-bool admitted[2];
+bool wants, admitted;		/* who sends waits; may go on */
 bool c_start, c_free;		/* c->chores */
 byte c_stage;
 
@@ -94,18 +93,17 @@ bool writer_gone;
 bool no_more;			/* our close or abort has returned */
 byte told_closed;
 
-/* who sleeps, each on a condition of its own (R5); senders are 0 and 1 */
-#define READER		2
-#define WRITER		3
-#define AT_FLOW		4	/* the reader, in may_read */
-#define IN_RECEIVE	5
-#define WAIT_CLOSED	6
-bool asleep[7];
+/* who sleeps, each on a condition of its own (R5) */
+#define SENDER		0
+#define READER		1	/* at c->reader_cond */
+#define WRITER		2
+#define AT_FLOW		3	/* the reader, at flow->reader_cond */
+#define IN_RECEIVE	4
+#define WAIT_CLOSED	5
+bool asleep[6];
 
 #define nap(me)		asleep[me] = true; !asleep[me]
 #define wake(who)	asleep[who] = false
-
-hidden byte who;
 
 /* ---- under C: send.c, writer.c --------------------------------------------------------- */
 
@@ -122,10 +120,8 @@ inline wake_writer()
 
 inline wake_senders()
 {
-	do
-	:: nempty(senders) -> senders?who; wake(who)
-	:: empty(senders) -> break
-	od
+	wants = false;
+	wake(SENDER)
 }
 
 /* bp__conn_try_end_locked(): FIN, once everything before it is written */
@@ -165,14 +161,10 @@ inline uncount()
 		if
 		:: throttled && queued == 0 ->
 			throttled = false;
-			do
-			:: nempty(senders) && !throttled ->
-				senders?who;
-				count();
-				admitted[who] = true;
-				wake(who)
-			:: empty(senders) || throttled -> break
-			od
+			if
+			:: wants -> wants = false; count(); admitted = true; wake(SENDER)
+			:: else
+			fi
 		:: else
 		fi;
 		try_end()
@@ -367,52 +359,60 @@ inline leave_call()	{ assert(fd_open); calls-- }
 
 /* ---- those who send ------------------------------------------------------------------------- */
 
-/* send_message(), send_inline_locked(); one frame */
-proctype sender(byte me)
+/* send_message(), send_inline_locked(): two frames, each waits while throttled */
+proctype sender()
 {
 	STACK;
 	bool try_inline;
+	byte left = 2;
 
-	atomic {	/* C */
+	do
+	:: left > 0 ->
+		left--;
+		atomic {	/* C */
+			if
+			:: SENDABLE && throttled -> wants = true; nap(SENDER)
+			:: SENDABLE && !throttled -> count(); admitted = true
+			:: else
+			fi;
+			if
+			:: admitted && !SENDABLE -> uncount()	/* it ended meanwhile */
+			:: admitted && SENDABLE && !token && outq == 0 ->
+				token = true;
+				try_inline = true;
+				enter_call()
+			:: admitted && SENDABLE && (token || outq > 0) ->
+				outq++;
+				if
+				:: !token -> wake_writer()
+				:: else
+				fi
+			:: admitted && SENDABLE && state == OPEN ->
+				outq++;		/* withheld: more answers are to come */
+				withheld = true
+			:: else			/* -EPIPE */
+			fi;
+			admitted = false;
+			unlock()
+		}
 		if
-		:: SENDABLE && throttled -> senders!me; nap(me)
-		:: SENDABLE && !throttled -> count(); admitted[me] = true
+		:: try_inline -> atomic {	/* C, when the call has returned */
+			try_inline = false;
+			leave_call();
+			if
+			:: broken || peer_reads == REFUSES -> out_failed()
+			:: !broken && peer_reads != REFUSES && !out_dead -> uncount()
+			:: !broken && peer_reads != REFUSES && !out_dead -> outq++
+			:: else
+			fi;
+			give_token();
+			unlock()
+		   }
 		:: else
 		fi;
-		if
-		:: admitted[me] && !SENDABLE -> uncount()	/* it ended meanwhile */
-		:: admitted[me] && SENDABLE && !token && outq == 0 ->
-			token = true;
-			try_inline = true;
-			enter_call()
-		:: admitted[me] && SENDABLE && (token || outq > 0) ->
-			outq++;
-			if
-			:: !token -> wake_writer()
-			:: else
-			fi
-		:: admitted[me] && SENDABLE && state == OPEN ->
-			outq++;		/* an answer that waits for more of them */
-			withheld = true
-		:: else			/* -EPIPE */
-		fi;
-		unlock()
-	}
-	if
-	:: try_inline -> atomic {	/* C, when the call has returned */
-		leave_call();
-		if
-		:: broken || peer_reads == REFUSES -> out_failed()
-		:: !broken && peer_reads != REFUSES && !out_dead -> uncount()
-		:: !broken && peer_reads != REFUSES && !out_dead -> outq++
-		:: out_dead
-		fi;
-		give_token();
-		unlock()
-	   }
-	:: else
-	fi;
-	do_chores()
+		do_chores()
+	:: else -> break
+	od
 }
 
 /* writer_main(), begin_locked(), end_locked() */
@@ -827,8 +827,7 @@ init
 		:: state = OPEN; fd_open = true; was_open = true
 		:: state = CONNECTING; token = true
 		fi;
-		run sender(0);
-		run sender(1);
+		run sender();
 		run reader();
 		run reaper();
 		run consumer();
@@ -836,5 +835,5 @@ init
 		run peer()
 	}
 	_nr_pr == 1;
-	assert(told_closed == 1 && !fd_open && state == ENDED && empty(senders))
+	assert(told_closed == 1 && !fd_open && state == ENDED && !wants)
 }
