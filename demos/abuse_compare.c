@@ -54,6 +54,8 @@ static void server_says(const char *line, void *arg)
 		snprintf(run->port, sizeof run->port, "%.7s", colon + 1);
 		run->base = json_number(line, "base_bytes");
 		run->budget = json_number(line, "budget_bytes");
+	} else if (strcmp(event.s, "closed") == 0) {
+		run->closed = json_word(line, "reason");
 	} else if (strcmp(event.s, "mem_limit") == 0) {
 		run->met_limit = true;
 	} else if (strcmp(event.s, "summary") == 0) {
@@ -197,8 +199,8 @@ static void note_ends(struct run *run, const struct child *server,
 		snprintf(run->error, sizeof run->error, "the client was killed by signal %d",
 		    WTERMSIG(client->status));
 	else if (WEXITSTATUS(client->status) != 0 && !run->met_limit)
-		snprintf(run->error, sizeof run->error, "the client was cut (exit status %d)",
-		    WEXITSTATUS(client->status));
+		snprintf(run->error, sizeof run->error, "the client was cut; the server said: %s",
+		    run->closed.s[0] ? run->closed.s : "nothing");
 }
 
 /* Returns 0, the exit status for a failure to begin, or minus a signal. */

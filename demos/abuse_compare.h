@@ -38,6 +38,7 @@ struct run {
 	double throttled_share, rwnd_limited_share;
 	bool met_limit;			/* --mem-limit ended it */
 	bool done;			/* both have summed up */
+	struct text closed;		/* the reason the server gave for an end, if any */
 	char error[96];			/* what else went wrong; "" if nothing */
 
 	double bound;			/* bytes; 0 is none */

@@ -51,7 +51,7 @@ struct server {
 	bool unbounded, json;
 	uint64_t handle_rate, mem_limit;
 	uint64_t start_ns, base_bytes, peak_bytes;
-	uint64_t grown_ns;		/* when received bytes were last seen to grow */
+	uint64_t received_ns;		/* when something last arrived or waited to */
 
 	/* the handling thread's */
 	uint64_t due;			/* when the payload before was handled */
@@ -139,8 +139,8 @@ static void look(struct server *s, struct moment *ret)
 	ret->handled_bytes = s->handled_bytes;
 	ret->handled_events = s->handled_events;
 	bp_endpoint_stats(s->ep, &ret->st);
-	if (ret->st.received_bytes > received)
-		s->grown_ns = ret->at_ns;
+	if (ret->st.received_bytes > received || ret->st.waiting)
+		s->received_ns = ret->at_ns;
 	if (ret->resident > s->peak_bytes)
 		s->peak_bytes = ret->resident;
 }
@@ -218,7 +218,7 @@ static void tell_summary_json(struct server *s, const struct bp_endpoint_stats *
 	    over ? "mem_limit" : "signal", (double)(now_ns() - s->start_ns) / 1e9,
 	    st->received_bytes, st->received_events, s->handled_bytes, s->handled_events,
 	    s->left_bytes, s->left_events, s->in_hand_bytes,
-	    first && s->grown_ns > first ? s->grown_ns - first : 0,
+	    first && s->received_ns > first ? s->received_ns - first : 0,
 	    s->last_done_ns ? s->last_done_ns - s->first_begun_ns : 0, s->base_bytes,
 	    s->peak_bytes, st->wait_p50_ns, st->wait_p99_ns, st->wait_max_ns, st->stalls);
 	line_print(line, true);
@@ -232,7 +232,7 @@ static void tell_summary(struct server *s, const struct bp_endpoint_stats *st, b
 	line_print("", true);
 	printf("received  %s in %" PRIu64 " payloads, %s\n",
 	    text_traffic((double)st->received_bytes).s, st->received_events,
-	    text_rate((double)st->received_bytes, (double)s->grown_ns - (double)first).s);
+	    text_rate((double)st->received_bytes, (double)s->received_ns - (double)first).s);
 	printf("handled   %s in %" PRIu64 " payloads, %s\n",
 	    text_traffic((double)s->handled_bytes).s, s->handled_events,
 	    text_rate((double)s->handled_bytes,

@@ -213,7 +213,7 @@ static void test_envelope_holds_the_longest_head_and_tail(void)
 static void test_what_a_framer_writes_it_cuts(void)
 {
 	static const struct bp_framer_ops *const framers[] = {
-		&bp_framer_line, &bp_framer_u32be, &framer_netstring,
+		&bp_framer_line, &bp_framer_u32be, &netstring,
 	};
 	static const size_t lens[] = { 0, 1, 9, 10, 255, 256, 1000, 65536 };
 	size_t i, k;
