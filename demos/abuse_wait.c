@@ -75,6 +75,9 @@ void signals_unblock(void)
 {
 	sigset_t set = stop_signals();
 
+	/* a shell without job control starts its background with SIGINT ignored */
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 

@@ -93,6 +93,7 @@ static int serve(struct bp_endpoint *ep, const char *addr,
 	fflush(stdout);
 
 	sigwait(stop_signals, &sig);
+	signal(SIGINT, SIG_DFL);	/* a shell's background begins with it ignored */
 	pthread_sigmask(SIG_UNBLOCK, stop_signals, NULL);	/* the second one kills */
 	printf("echo: stopping\n");
 	bp_endpoint_stop(ep, 2000);

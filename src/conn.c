@@ -65,7 +65,7 @@ void bp__conn_free(struct bp_conn *c)
 	bp__mutex_fini(&c->lock);
 	free(c->addrs);
 	free(c->from_addr);
-	free(c->peer);
+	free(atomic_load(&c->names));
 	bp__flow_fini(&c->flow);
 	free(c);
 }
@@ -253,17 +253,18 @@ int bp__conn_name(struct bp_conn *c, int fd)
 {
 	char peer[BP__ADDR_TEXT_MAX], local[BP__ADDR_TEXT_MAX];
 	size_t peer_size, local_size;
+	char *names;
 
 	bp__addr_of_fd(peer, fd, true);
 	bp__addr_of_fd(local, fd, false);
 	peer_size = strlen(peer) + 1;
 	local_size = strlen(local) + 1;
-	c->peer = malloc(peer_size + local_size);
-	if (!c->peer)
+	names = malloc(peer_size + local_size);
+	if (!names)
 		return -ENOMEM;
-	c->local = c->peer + peer_size;
-	memcpy(c->peer, peer, peer_size);
-	memcpy(c->local, local, local_size);
+	memcpy(names, peer, peer_size);
+	memcpy(names + peer_size, local, local_size);
+	atomic_store(&c->names, names);
 	c->write_max = bp__sock_write_max(fd);
 	return 0;
 }

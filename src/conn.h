@@ -74,12 +74,12 @@ struct bp_conn {
 	bool notifies;
 	size_t stack_size;		/* of its writer */
 	size_t write_max;		/* bytes in one blocking send */
-	char *peer, *local;		/* in one allocation */
 
 	struct bp__flow flow;		/* its way in; also counts the references */
 
 	/* lock-free */
 	_Atomic(void *) data;
+	_Atomic(char *) names;		/* once: the peer's address, 0, ours, 0 */
 	atomic_bool throttled;		/* written under [C] */
 	atomic_int whereabouts;		/* enum bp__whereabouts */
 	_Atomic uint64_t read_deadline_ns; /* of header or frame, or 0; see reader.c */

@@ -7,6 +7,8 @@
 #include "callback.h"
 #include "conn.h"
 
+#include <string.h>
+
 void bp_conn_end(struct bp_conn *c)
 {
 	bp__lock(&c->lock);
@@ -97,12 +99,16 @@ uint64_t bp_conn_id(const struct bp_conn *c)
 
 const char *bp_conn_peer(const struct bp_conn *c)
 {
-	return c->peer ? c->peer : "";
+	const char *names = atomic_load(&c->names);
+
+	return names ? names : "";
 }
 
 const char *bp_conn_local(const struct bp_conn *c)
 {
-	return c->local ? c->local : "";
+	const char *names = atomic_load(&c->names);
+
+	return names ? names + strlen(names) + 1 : "";
 }
 
 struct bp_endpoint *bp_conn_endpoint(const struct bp_conn *c)

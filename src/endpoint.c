@@ -286,6 +286,7 @@ void bp_endpoint_free(struct bp_endpoint *ep)
 	}
 	while (bp_endpoint_stop(ep, 0) == -ETIMEDOUT)
 		;
+	bp__listeners_free(ep);
 	bp__qdisc_drain(&ep->qdisc);
 	bp__qdisc_unref(&ep->qdisc);
 }

@@ -37,6 +37,7 @@ struct bp_endpoint {
 	struct bp__list rung;		/* conns the reaper has to look at */
 	struct bp__list withholding;	/* conns that gather answers */
 	struct bp__list listeners;
+	size_t n_led;			/* listeners that have a leader */
 	struct bp__list idle;		/* workers without a task, the latest first */
 	struct bp__list leaving;	/* workers to be joined */
 	size_t n_conns, n_idle, n_workers;
@@ -60,9 +61,11 @@ struct bp_listener {
 	char *addr;			/* as it is bound */
 	char *path;			/* of a Unix socket file of ours, or NULL */
 	uint64_t path_dev, path_ino;
-	int fd;				/* closed by its last leader */
+	int fd;				/* closed by its last leader, if it had one */
 	int wake[2];			/* a pipe */
 	bool closing;			/* [E] */
+	bool led;			/* [E] has a leader, who closes fd */
+	bool dropped;			/* [E] the application has let go of it */
 	bool wants_room;		/* [E] its leader waits on the pipe alone */
 };
 
@@ -95,8 +98,10 @@ struct bp_conn *bp__listener_lead(struct bp_listener *listener);
 /* Wake its leader; only if that waits for room. */
 void bp__listener_wake_locked(struct bp_listener *listener);
 void bp__listener_room_locked(struct bp_listener *listener);
-/* It has no leader any more: close and free it. */
-void bp__listener_free(struct bp_listener *listener);
+/* It has no leader any more: close it; its memory is the application's still. */
+void bp__listener_ended(struct bp_listener *listener);
+/* The endpoint is being freed, and its listeners with it. */
+void bp__listeners_free(struct bp_endpoint *ep);
 void bp__listener_close_locked(struct bp_listener *listener);
 
 /* Try its addresses; it is then open, or broken with the error that is returned. */

@@ -179,14 +179,13 @@ bool bp__inbox_room(struct bp__inbox *in, size_t need)
 /* Nothing is at hand: begin at the beginning, with a chunk if the peer is busy. */
 static void rewind_area(struct bp__inbox *in)
 {
-	bool busy = in->last_read >= BP__SMALL;
-
-	if (in->chunk && !alone(in) && in->cap - in->end >= BP__SMALL && busy)
+	if (in->chunk && !alone(in) && in->cap - in->end >= BP__SMALL
+	    && in->busy)
 		return;
-	if (in->chunk && (!busy || !alone(in)))
+	if (in->chunk && (!in->busy || !alone(in)))
 		bp__inbox_drop_chunk(in);
 	in->start = in->end = 0;
-	in->no_chunk = busy && !in->chunk && !to_chunk(in);
+	in->no_chunk = in->busy && !in->chunk && !to_chunk(in);
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
@@ -250,13 +249,17 @@ void bp__inbox_skip_tail(struct bp__inbox *in)
 
 ssize_t bp__inbox_fill(struct bp__inbox *in)
 {
+	size_t room;
 	ssize_t n;
 
 	if (in->start == in->end)
 		rewind_area(in);
-	n = bp__inbox_read(in, in->base + in->end, in->cap - in->end);
+	else if (in->busy && !in->chunk)
+		to_chunk(in);
+	room = in->cap - in->end;
+	n = bp__inbox_read(in, in->base + in->end, room);
 	if (n > 0) {
-		in->last_read = (size_t)n;
+		in->busy = (size_t)n == room || n >= BP__SMALL;
 		in->end += (size_t)n;
 		bp__inbox_skip_tail(in);
 	}

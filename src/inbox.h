@@ -22,7 +22,7 @@ struct bp__inbox {
 	struct bp__chunk *chunk;
 	size_t scanned;			/* the framer's note on the frame at start */
 	size_t skip;			/* bytes to come that are no one's: a tail */
-	size_t last_read;		/* bytes of the last read */
+	bool busy;			/* the last read got more than would fit the stack */
 	bool no_chunk;			/* it wanted one, and there was no room */
 	uint64_t arrived_ns;		/* when that returned */
 	uint64_t began_ns;		/* first byte of the frame at start; 0: none yet */

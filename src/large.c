@@ -76,7 +76,7 @@ static int read_known(struct bp__inbox *in, const struct bp__frame *frame,
 		have += (size_t)n;
 	}
 	in->skip = frame->tail;
-	in->last_read = 0;	/* the next header comes alone: its payload uncopied */
+	in->busy = false;	/* the next header comes alone: its payload uncopied */
 	return 1;
 }
 
@@ -118,7 +118,7 @@ static int read_unknown(struct bp__inbox *in, struct bp__buf *buf)
 	in->end = have - whole;
 	memmove(bytes, bytes + frame.head, frame.len);
 	buf->pub.len = frame.len;
-	in->last_read = have;
+	in->busy = true;
 	return 1;
 }
 

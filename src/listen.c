@@ -121,17 +121,42 @@ static void close_fds(struct bp_listener *l)
 		close(l->wake[0]);
 		close(l->wake[1]);
 	}
+	l->fd = l->wake[0] = -1;
+}
+
+static void free_listener(struct bp_listener *l)
+{
 	free(l->addr);
 	free(l);
 }
 
-void bp__listener_free(struct bp_listener *l)
+void bp__listener_ended(struct bp_listener *l)
 {
-	bp__lock(&l->ep->lock);
-	bp__list_remove(&l->link);
-	bp__reaper_ring_locked(l->ep);
-	bp__unlock(&l->ep->lock);
+	struct bp_endpoint *ep = l->ep;
+	bool dropped;
+
+	bp__lock(&ep->lock);
+	bp__list_remove(&l->link);	/* nobody wakes it from here on */
+	bp__unlock(&ep->lock);
 	close_fds(l);
+	bp__lock(&ep->lock);
+	dropped = l->dropped;
+	if (!dropped)
+		bp__list_append(&ep->listeners, &l->link);
+	l->led = false;
+	ep->n_led--;
+	bp__reaper_ring_locked(ep);
+	bp__unlock(&ep->lock);
+	if (dropped)
+		free_listener(l);
+}
+
+void bp__listeners_free(struct bp_endpoint *ep)
+{
+	struct bp__list *link;
+
+	while ((link = bp__list_shift(&ep->listeners)) != NULL)
+		free_listener(bp__container_of(link, struct bp_listener, link));
 }
 
 void bp__listener_close_locked(struct bp_listener *l)
@@ -180,11 +205,32 @@ static int new_listener(struct bp_listener **ret_l, struct bp_endpoint *ep,
 	}
 	if (rc < 0) {
 		close_fds(l);
+		free_listener(l);
 		return rc;
 	}
 	note_path(l);
 	*ret_l = l;
 	return 0;
+}
+
+void bp_listener_close(struct bp_listener *l)
+{
+	struct bp_endpoint *ep;
+	bool led;
+
+	if (!l)
+		return;
+	ep = l->ep;
+	bp__lock(&ep->lock);
+	l->dropped = true;
+	led = l->led;
+	if (led)
+		bp__listener_close_locked(l);
+	else
+		bp__list_remove(&l->link);
+	bp__unlock(&ep->lock);
+	if (!led)
+		free_listener(l);
 }
 
 int bp_listen(struct bp_endpoint *ep, struct bp_listener **ret_listener,
@@ -202,15 +248,14 @@ int bp_listen(struct bp_endpoint *ep, struct bp_listener **ret_listener,
 		return rc;
 	bp__lock(&ep->lock);
 	closed = ep->closing;
-	if (!closed)
-		bp__list_append(&ep->listeners, &l->link);
+	bp__list_append(&ep->listeners, &l->link);
+	l->led = true;
+	ep->n_led++;
 	bp__unlock(&ep->lock);
 	rc = closed ? -EPIPE : bp__crew_lead(ep, l);
 	if (rc < 0) {
-		bp__lock(&ep->lock);
-		bp__listener_close_locked(l);
-		bp__unlock(&ep->lock);
-		bp__listener_free(l);
+		bp_listener_close(l);
+		bp__listener_ended(l);
 		return rc;
 	}
 	if (ret_listener)
@@ -221,16 +266,4 @@ int bp_listen(struct bp_endpoint *ep, struct bp_listener **ret_listener,
 const char *bp_listener_addr(const struct bp_listener *l)
 {
 	return l->addr;
-}
-
-void bp_listener_close(struct bp_listener *l)
-{
-	struct bp_endpoint *ep;
-
-	if (!l)
-		return;
-	ep = l->ep;
-	bp__lock(&ep->lock);
-	bp__listener_close_locked(l);
-	bp__unlock(&ep->lock);
 }

@@ -172,6 +172,6 @@ struct bp_conn *bp__listener_lead(struct bp_listener *l)
 		warned = true;
 		await_room(l, EXHAUSTED_MS);
 	}
-	bp__listener_free(l);
+	bp__listener_ended(l);
 	return NULL;
 }

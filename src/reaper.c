@@ -309,7 +309,7 @@ void bp__reaper_ring_locked(struct bp_endpoint *ep)
 static bool all_gone_locked(const struct bp_endpoint *ep)
 {
 	return ep->closing && ep->n_conns == 0 && ep->n_workers == 0
-	    && bp__list_empty(&ep->listeners);
+	    && ep->n_led == 0;
 }
 
 /* Wait until rung for or until then; false: there is nothing left to do, ever. */

@@ -93,7 +93,8 @@ void bp__conn_drop_out_locked(struct bp_conn *c)
 {
 	c->out_dead = true;
 	c->queued = 0;
-	bp__outq_join(&c->chores.dead, &c->outq);
+	if (!c->token)		/* who has it may be sending these bytes just now */
+		bp__outq_join(&c->chores.dead, &c->outq);
 	if (c->throttled)
 		clear_level_locked(c);
 }
@@ -213,7 +214,9 @@ void bp__conn_give_token_locked(struct bp_conn *c)
 	c->token = false;
 	if (c->state >= BP__CLOSING)
 		bp__signal(&c->reader_cond);	/* it may wait for the token */
-	if (c->outq.bytes > 0)
+	if (c->out_dead)
+		bp__outq_join(&c->chores.dead, &c->outq);
+	else if (c->outq.bytes > 0)
 		bp__writer_wake_locked(c);
 	else
 		bp__conn_try_end_locked(c);
@@ -262,11 +265,13 @@ static int send_message(struct bp_conn *c, const struct message *m, int timeout_
 	bool withhold = false, push = false;
 	int rc;
 
-	if (m->total == 0)
-		return 0;
 	bp__lock(&c->lock);
 	rc = admit_locked(c, m->total, timeout_ms);
-	if (rc == 0 && !sendable(c)) {
+	if (rc < 0 || m->total == 0) {
+		bp__conn_unlock(c);
+		return rc;
+	}
+	if (!sendable(c)) {
 		/* it ended between the admission and now */
 		bp__conn_uncount_locked(c, m->total);
 		rc = -EPIPE;

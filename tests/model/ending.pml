@@ -25,20 +25,6 @@
  * level.pml, which has the notifications that are left out here.
  */
 
-/* ---- the scene: chosen by init ------------------------------------------------------- */
-
-mtype = { CLOSE, ABORT, CLOSE_ABORT, END_CLOSE, STOP, NOTHING };
-mtype way;			/* how our thread ends it */
-
-mtype = { READS, STALLS, REFUSES };
-mtype peer_reads;		/* what we send: yes, not now, never again */
-
-mtype = { ENDS, RESETS, IS_SILENT };
-mtype peer_does;
-
-bool muted;			/* from the beginning, for ever */
-byte high;			/* queued frames at which senders wait */
-
 /* ---- the connection -------------------------------------------------------------------- */
 
 #define CONNECTING	0
@@ -58,9 +44,15 @@ byte high;			/* queued frames at which senders wait */
 
 /* the socket */
 bool fd_open;
-bool broken;			/* reset, by us or the peer */
-bool arrived, peer_fin;		/* a frame, and the peer's end, to be read */
 byte calls;			/* threads in a system call on it */
+bool broken;			/* reset, by us or by the peer */
+bool frame_to_come = true;
+bool peer_fin;			/* and after that nothing */
+
+/* what is true from the beginning, and chosen when it first matters */
+mtype = { UNKNOWN, NO, YES, REFUSES };
+mtype peer_reads = UNKNOWN;	/* what we send; it may also say that it never will */
+mtype muted = UNKNOWN;		/* for ever */
 
 /* [C] */
 byte state;
@@ -144,11 +136,14 @@ inline try_end()
 	fi
 }
 
-/* count_locked() */
+/* count_locked(); the high mark is one frame, or two */
 inline count()
 {
 	queued++;
-	throttled = throttled || queued >= high
+	if
+	:: throttled = true
+	:: queued < 2
+	fi
 }
 
 /* bp__conn_uncount_locked(), admit_waiting_locked() */
@@ -306,7 +301,7 @@ inline unlock()
 
 /* ---- without a lock, and under Q ------------------------------------------------------------ */
 
-#define CLOSED_OFF (stage == FLOW_CUT || (stage == FLOW_BROKEN && muted))
+#define CLOSED_OFF (stage == FLOW_CUT || (stage == FLOW_BROKEN && muted == YES))
 #define QUIET (watched && !turn && !frame && !ended && !closed)
 
 /* bp__conn_unlock(), its second half; bp__conn_quiet() is called by what it calls */
@@ -347,6 +342,16 @@ inline do_chores()
 		}
 	:: else -> break
 	od
+}
+
+inline does_it_read()
+{
+	if
+	:: peer_reads != UNKNOWN
+	:: peer_reads == UNKNOWN -> peer_reads = YES
+	:: peer_reads == UNKNOWN -> peer_reads = NO
+	:: peer_reads == UNKNOWN -> peer_reads = REFUSES
+	fi
 }
 
 /* a system call on the socket: begun, and over when it returns */
@@ -399,6 +404,7 @@ proctype sender()
 		:: try_inline -> atomic {	/* C, when the call has returned */
 			try_inline = false;
 			leave_call();
+			does_it_read();
 			if
 			:: broken || peer_reads == REFUSES -> out_failed()
 			:: !broken && peer_reads != REFUSES && !out_dead -> uncount()
@@ -430,14 +436,14 @@ proctype writer()
 		if
 		:: WRITER_DONE -> break
 		:: else -> token = true; from_queue = true; withheld = false; enter_call()
-		fi
+		fi;
+		does_it_read()
 	   }
 	   atomic {	/* C, when the blocking call has returned */
-		peer_reads != STALLS || broken ->
-		leave_call();
+		(peer_reads != NO || broken) -> leave_call();
 		if
 		:: broken || peer_reads == REFUSES -> out_failed()
-		:: !broken && peer_reads == READS && !out_dead ->
+		:: !broken && peer_reads == YES && !out_dead ->
 			outq--; token = false; uncount()
 		:: else
 		fi;
@@ -459,12 +465,12 @@ inline receive()
 	enter_call();
 	waiting = false;
 	atomic {
-		(arrived || peer_fin || broken) -> leave_call();
+		(frame_to_come || peer_fin || broken) -> leave_call();
 		waiting = true;
 		if
-		:: arrived -> got = DATA; arrived = false
+		:: frame_to_come -> got = DATA; frame_to_come = false
 		:: broken -> got = ERROR
-		:: !arrived && !broken -> got = END
+		:: !broken && peer_fin -> got = END
 		fi
 	}
 }
@@ -492,10 +498,14 @@ inline connect()
 /* read_frames(): until there is nothing more to be read */
 inline read_frames()
 {
+	if
+	:: muted = YES
+	:: muted = NO
+	fi;
 	do
 	:: atomic {	/* Q: bp__flow_may_read() */
 		do
-		:: stage == FLOW_OPEN && muted -> nap(AT_FLOW)
+		:: stage == FLOW_OPEN && muted == YES -> nap(AT_FLOW)
 		:: else -> break
 		od;
 		if
@@ -637,7 +647,7 @@ proctype reader()
 
 /* ---- the reaper -------------------------------------------------------------------------------- */
 
-#define STALLED (queued > 0 && (state == OPEN || state == CLOSING) && peer_reads == STALLS)
+#define STALLED (queued > 0 && (state == OPEN || state == CLOSING) && peer_reads == NO)
 #define SEEN_BROKEN (state == OPEN && waiting && broken)
 
 proctype reaper()
@@ -725,11 +735,22 @@ proctype consumer()
 	od
 }
 
+mtype = { CLOSE, ABORT, CLOSE_ABORT, END_CLOSE, STOP, NOTHING };
+
 /* one of the ways to end a connection, at any time, and bp_conn_wait_closed() */
 proctype ender()
 {
 	STACK;
+	mtype way;
 
+	if
+	:: way = CLOSE
+	:: way = ABORT
+	:: way = CLOSE_ABORT
+	:: way = END_CLOSE
+	:: way = STOP
+	:: atomic { broken || (peer_fin && muted == NO) -> way = NOTHING }
+	fi;
 	if
 	:: way == END_CLOSE -> atomic {		/* C: bp_conn_end() */
 		if
@@ -782,47 +803,15 @@ proctype ender()
 proctype peer()
 {
 	if
-	:: arrived = true
-	:: true
-	fi;
-	if
-	:: peer_does == ENDS -> peer_fin = true
-	:: peer_does == RESETS -> broken = true
-	:: else
+	:: peer_fin = true
+	:: broken = true
+	:: true			/* is silent */
 	fi
 }
 
 init
 {
 	atomic {
-		if
-		:: way = CLOSE
-		:: way = ABORT
-		:: way = CLOSE_ABORT
-		:: way = END_CLOSE
-		:: way = STOP
-		:: way = NOTHING
-		fi;
-		if
-		:: peer_reads = READS
-		:: peer_reads = STALLS
-		:: peer_reads = REFUSES
-		fi;
-		if
-		:: peer_does = ENDS
-		:: peer_does = RESETS
-		:: way != NOTHING -> peer_does = IS_SILENT
-		fi;
-		if
-		:: muted = true
-		:: muted = false
-		fi;
-		/* nobody ends it, and nobody looks: that one lasts */
-		!(way == NOTHING && peer_does == ENDS && muted);
-		if
-		:: high = 1
-		:: high = 2
-		fi;
 		if
 		:: state = OPEN; fd_open = true; was_open = true
 		:: state = CONNECTING; token = true
