@@ -8,12 +8,12 @@
 
 static _Thread_local struct bp__callback *innermost;
 
-void bp__callback_enter(struct bp__callback *callback, struct bp_conn *conn,
-    enum bp__callback_kind kind)
+void bp__callback_enter(struct bp__callback *callback, struct bp_endpoint *endpoint,
+    struct bp_conn *conn, enum bp__callback_kind kind)
 {
 	callback->outer = innermost;
 	callback->conn = conn;
-	callback->endpoint = bp_conn_endpoint(conn);
+	callback->endpoint = endpoint;
 	callback->kind = kind;
 	innermost = callback;
 }

@@ -11,17 +11,22 @@
 
 #include <bpthread.h>
 
-enum bp__callback_kind { BP__IN_HANDLER, BP__IN_THROTTLED, BP__IN_UNTHROTTLED };
+enum bp__callback_kind {
+	BP__IN_HANDLER,
+	BP__IN_THROTTLED,
+	BP__IN_UNTHROTTLED,
+	BP__IN_OTHER,		/* setup, log: the endpoint's */
+};
 
 struct bp__callback {
 	struct bp__callback *outer;
-	struct bp_conn *conn;
+	struct bp_conn *conn;		/* or NULL */
 	struct bp_endpoint *endpoint;
 	enum bp__callback_kind kind;
 };
 
-void bp__callback_enter(struct bp__callback *callback, struct bp_conn *conn,
-    enum bp__callback_kind kind);
+void bp__callback_enter(struct bp__callback *callback, struct bp_endpoint *endpoint,
+    struct bp_conn *conn, enum bp__callback_kind kind);
 void bp__callback_leave(struct bp__callback *callback);
 
 /* Is this thread in a callback of conn; in that one; in any of the endpoint's? */

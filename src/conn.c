@@ -104,6 +104,7 @@ void bp__conn_unlock(struct bp_conn *c)
 
 static void grow_locked(struct bp_conn *c, enum bp__conn_state state,
     enum bp_reason why, int err)
+    BP__REQUIRES(c->lock)
 {
 	bp__assert_held(&c->lock);
 	assert(state > c->state);	/* R6 */
@@ -118,6 +119,7 @@ static void grow_locked(struct bp_conn *c, enum bp__conn_state state,
 }
 
 static void end_flow_locked(struct bp_conn *c, enum bp__flow_stage stage)
+    BP__REQUIRES(c->lock)
 {
 	if (stage > c->chores.stage)
 		c->chores.stage = stage;

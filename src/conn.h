@@ -86,7 +86,7 @@ struct bp_conn {
 	_Atomic uint64_t bytes_in, bytes_out; /* read and written, for telling life */
 	_Atomic uint64_t sent_frames;
 	atomic_bool withheld;		/* answers wait for more; written under [C] */
-	_Atomic(const char *) handler;	/* the one that runs, for the log */
+	_Atomic(const char *) handler, notification; /* those that run, for the log */
 
 	/* [C] under lock */
 	struct bp__mutex lock;
@@ -167,15 +167,18 @@ int bp__conn_set_fd(struct bp_conn *c, int fd);
 int bp__conn_opened(struct bp_conn *c, int fd);
 
 void bp__conn_close_locked(struct bp_conn *c, enum bp_reason why, int err,
-    enum bp__flow_stage stage);
+    enum bp__flow_stage stage)
+    BP__REQUIRES(c->lock);
 void bp__conn_abort_locked(struct bp_conn *c, enum bp_reason why, int err,
-    enum bp__flow_stage stage);
+    enum bp__flow_stage stage)
+    BP__REQUIRES(c->lock);
 /* The same, without the lock. */
 void bp__conn_close(struct bp_conn *c, enum bp_reason why, int err);
 void bp__conn_break(struct bp_conn *c, enum bp_reason why, int err);
 
 /* A write has failed: nothing goes out any more, what comes in is still read. */
-void bp__conn_out_failed_locked(struct bp_conn *c, int err);
+void bp__conn_out_failed_locked(struct bp_conn *c, int err)
+    BP__REQUIRES(c->lock);
 
 /* The peer's FIN was read; ENDED was handled; nothing is out or kept. */
 void bp__conn_peer_ended(struct bp_conn *c);
@@ -185,15 +188,18 @@ void bp__conn_quiet(struct bp__flow *flow);
 void bp__conn_stop(struct bp_conn *c);
 
 /* Its reader is through: ENDED. And: CLOSED was told, its last handler returned. */
-void bp__conn_ended_locked(struct bp_conn *c);
+void bp__conn_ended_locked(struct bp_conn *c)
+    BP__REQUIRES(c->lock);
 void bp__conn_finished(struct bp_conn *c);
 /* The reaper's: close the descriptor, if all have let go. Was it closed now? */
 bool bp__conn_close_fd(struct bp_conn *c);
 
 /* Send no more: write what was accepted, then FIN. */
-void bp__conn_end_out_locked(struct bp_conn *c);
+void bp__conn_end_out_locked(struct bp_conn *c)
+    BP__REQUIRES(c->lock);
 /* FIN, if it is wanted and everything before it is written. */
-void bp__conn_try_end_locked(struct bp_conn *c);
+void bp__conn_try_end_locked(struct bp_conn *c)
+    BP__REQUIRES(c->lock);
 
 static inline void bp__whereabouts(struct bp_conn *c, enum bp__whereabouts where)
 {
@@ -208,11 +214,14 @@ static inline struct bp_conn *bp__conn_of_flow(struct bp__flow *flow)
 /* ---- out: send.c, writer.c, notify.c ----------------------------------------------- */
 
 /* n bytes accepted were written, or will not be. */
-void bp__conn_uncount_locked(struct bp_conn *c, size_t n);
+void bp__conn_uncount_locked(struct bp_conn *c, size_t n)
+    BP__REQUIRES(c->lock);
 /* Drop what is queued, let waiting senders fail, clear the level. */
-void bp__conn_drop_out_locked(struct bp_conn *c);
+void bp__conn_drop_out_locked(struct bp_conn *c)
+    BP__REQUIRES(c->lock);
 /* Give the token back; who takes it next is told. */
-void bp__conn_give_token_locked(struct bp_conn *c);
+void bp__conn_give_token_locked(struct bp_conn *c)
+    BP__REQUIRES(c->lock);
 
 /* Send what is withheld, now, as far as the kernel takes it; the writer the rest. */
 void bp__conn_push(struct bp_conn *c);
@@ -220,7 +229,8 @@ void bp__conn_push(struct bp_conn *c);
 void bp__push_own(void);
 
 void bp__writer_start(struct bp_conn *c);
-void bp__writer_wake_locked(struct bp_conn *c);
+void bp__writer_wake_locked(struct bp_conn *c)
+    BP__REQUIRES(c->lock);
 
 /* Carry the level to the callbacks until what was told is what is (R7). */
 void bp__notify(struct bp_conn *c);

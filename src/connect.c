@@ -93,7 +93,7 @@ static int try_one(struct bp_conn *c, const struct bp__addr *addr, uint64_t dead
 		return fd;
 	rc = bp__conn_set_fd(c, fd);
 	if (rc == 0) {
-		rc = bp__sock_options(fd, &c->config);
+		rc = bp__endpoint_options(c->endpoint, fd, &c->config);
 		if (rc == 0)
 			rc = addr->sa.ss_family == AF_UNIX
 			    ? connect_unix(c, fd, addr, deadline_ns)
@@ -253,7 +253,7 @@ int bp_adopt(struct bp_endpoint *ep, struct bp_conn **ret_conn, int fd,
 		    ep->config.stack_size);
 	if (rc < 0)
 		return rc;
-	rc = bp__sock_options(fd, &config);
+	rc = bp__endpoint_options(ep, fd, &config);
 	if (rc == 0)
 		rc = bp__conn_name(c, fd);
 	if (rc == 0)

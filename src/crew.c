@@ -66,6 +66,7 @@ static void *worker_main(void *arg)
 
 static void task_locked(struct bp__worker *worker, struct bp_conn *conn,
     struct bp_listener *listener)
+    BP__REQUIRES(worker->ep->lock)
 {
 	bp__list_remove(&worker->link);
 	worker->ep->n_idle--;

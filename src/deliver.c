@@ -22,7 +22,7 @@ static void enter_handler(struct bp_conn *c, struct bp__callback *callback,
     const char *name)
 {
 	atomic_store_explicit(&c->handler, name, memory_order_relaxed);
-	bp__callback_enter(callback, c, BP__IN_HANDLER);
+	bp__callback_enter(callback, c->endpoint, c, BP__IN_HANDLER);
 }
 
 static void leave_handler(struct bp_conn *c, struct bp__callback *callback)

@@ -26,6 +26,7 @@ static struct bp_endpoint *endpoint_of(struct bp__qdisc *q)
 
 void bp__endpoint_log(struct bp_endpoint *ep, int level, const char *format, ...)
 {
+	struct bp__callback callback;
 	char line[256];
 	va_list args;
 
@@ -34,7 +35,23 @@ void bp__endpoint_log(struct bp_endpoint *ep, int level, const char *format, ...
 	va_start(args, format);
 	vsnprintf(line, sizeof line, format, args);
 	va_end(args);
+	bp__callback_enter(&callback, ep, NULL, BP__IN_OTHER);
 	ep->config.log(level, line, ep->config.log_arg);
+	bp__callback_leave(&callback);
+}
+
+int bp__endpoint_options(struct bp_endpoint *ep, int fd,
+    const struct bp_conn_config *config)
+{
+	struct bp__callback callback;
+	int rc;
+
+	bp__callback_enter(&callback, ep, NULL, BP__IN_OTHER);
+	atomic_fetch_add(&ep->in_setup, 1);
+	rc = bp__sock_options(fd, config);
+	atomic_fetch_sub(&ep->in_setup, 1);
+	bp__callback_leave(&callback);
+	return rc;
 }
 
 /* ---- what the qdisc calls ------------------------------------------------------------------ */
@@ -203,22 +220,30 @@ void bp_endpoint_close(struct bp_endpoint *ep)
 		bp__conn_stop(c);
 }
 
-/* Name the handlers that still run; returns how many. */
-static unsigned log_handlers(struct bp_endpoint *ep)
+static bool log_running(struct bp_endpoint *ep, const struct bp_conn *c,
+    const char *name)
+{
+	if (name)
+		bp__endpoint_log(ep, LOG_ERR, "stop: %s of connection %llu has not "
+		    "returned", name, (unsigned long long)c->id);
+	return name != NULL;
+}
+
+/* Name the application's callbacks that still run; are there any? */
+static bool log_callbacks(struct bp_endpoint *ep)
 {
 	struct bp_conn *c = NULL;
-	const char *name;
-	unsigned n = 0;
+	bool any = false;
 
-	while ((c = bp__endpoint_next(ep, c)) != NULL) {
-		name = atomic_load(&c->handler);
-		if (!name)
-			continue;
-		n++;
-		bp__endpoint_log(ep, LOG_ERR, "stop: the handler %s of connection "
-		    "%llu has not returned", name, (unsigned long long)c->id);
+	if (atomic_load(&ep->in_setup) > 0) {
+		bp__endpoint_log(ep, LOG_ERR, "stop: a setup has not returned");
+		any = true;
 	}
-	return n;
+	while ((c = bp__endpoint_next(ep, c)) != NULL) {
+		any |= log_running(ep, c, atomic_load(&c->handler));
+		any |= log_running(ep, c, atomic_load(&c->notification));
+	}
+	return any;
 }
 
 static uint64_t begin_stop(struct bp_endpoint *ep, int grace_ms)
@@ -265,7 +290,7 @@ int bp_endpoint_stop(struct bp_endpoint *ep, int grace_ms)
 	bp__push_own();
 	limit_ns = begin_stop(ep, grace_ms);
 	while (!wait_stopped(ep, limit_ns, &join)) {
-		if (log_handlers(ep) > 0)
+		if (log_callbacks(ep))
 			return -ETIMEDOUT;
 		/* it is our own threads that are slow, on a slow machine */
 		limit_ns = bp__deadline_ns(STOP_SLACK_MS);

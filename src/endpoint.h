@@ -31,6 +31,9 @@ struct bp_endpoint {
 	struct bp_endpoint_config config;
 	pthread_t reaper;
 
+	/* lock-free */
+	atomic_uint in_setup;		/* setup callbacks that run */
+
 	/* [E] under lock */
 	struct bp__mutex lock;
 	struct bp__list conns;		/* appended by anyone, removed by the reaper */
@@ -87,7 +90,8 @@ uint64_t bp__conn_tick_ns(const struct bp_conn_config *config);
 int bp__crew_serve(struct bp_endpoint *ep, struct bp_conn *conn);
 int bp__crew_lead(struct bp_endpoint *ep, struct bp_listener *listener);
 /* Idle workers leave, now and from now on. */
-void bp__crew_dismiss_locked(struct bp_endpoint *ep);
+void bp__crew_dismiss_locked(struct bp_endpoint *ep)
+    BP__REQUIRES(ep->lock);
 /* The reaper's: join those that have left. */
 void bp__crew_join(struct bp_endpoint *ep);
 
@@ -96,13 +100,16 @@ void bp__crew_join(struct bp_endpoint *ep);
 /* Accept until one came, which the caller then serves; NULL: the listener is closed. */
 struct bp_conn *bp__listener_lead(struct bp_listener *listener);
 /* Wake its leader; only if that waits for room. */
-void bp__listener_wake_locked(struct bp_listener *listener);
-void bp__listener_room_locked(struct bp_listener *listener);
+void bp__listener_wake_locked(struct bp_listener *listener)
+    BP__REQUIRES(listener->ep->lock);
+void bp__listener_room_locked(struct bp_listener *listener)
+    BP__REQUIRES(listener->ep->lock);
 /* It has no leader any more: close it; its memory is the application's still. */
 void bp__listener_ended(struct bp_listener *listener);
 /* The endpoint is being freed, and its listeners with it. */
 void bp__listeners_free(struct bp_endpoint *ep);
-void bp__listener_close_locked(struct bp_listener *listener);
+void bp__listener_close_locked(struct bp_listener *listener)
+    BP__REQUIRES(listener->ep->lock);
 
 /* Try its addresses; it is then open, or broken with the error that is returned. */
 int bp__connect_try(struct bp_conn *c, uint64_t deadline_ns);
@@ -122,10 +129,14 @@ struct bp_conn *bp__endpoint_next(struct bp_endpoint *ep, struct bp_conn *after)
 void bp__endpoint_refuse(struct bp_endpoint *ep);
 /* A place, or a descriptor, has come free: leaders that wait for it look again. */
 void bp__endpoint_room(struct bp_endpoint *ep);
+/* bp__sock_options(), whose setup is a callback of this endpoint. */
+int bp__endpoint_options(struct bp_endpoint *ep, int fd,
+    const struct bp_conn_config *config);
 void bp__endpoint_log(struct bp_endpoint *ep, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-void bp__reaper_ring_locked(struct bp_endpoint *ep);
+void bp__reaper_ring_locked(struct bp_endpoint *ep)
+    BP__REQUIRES(ep->lock);
 void *bp__reaper_main(void *ep);
 
 #endif /* BP_ENDPOINT_H */

@@ -89,6 +89,7 @@ void bp__flow_fini(struct bp__flow *flow)
 /* ---- the reader ---------------------------------------------------------------------- */
 
 static void park_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
 {
 	uint64_t since = bp__now_ns();
 
@@ -228,6 +229,7 @@ void bp__flow_turn_back(struct bp__entry *entry)
 }
 
 static void wake_parked_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
 {
 	if (flow->parked
 	    && (bp__flow_stage(flow) != BP__FLOW_OPEN || !bp__flow_passed_over_locked(flow)))

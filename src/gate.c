@@ -47,6 +47,7 @@ void bp__flow_uncharge_locked(struct bp__flow *flow, size_t cost)
 }
 
 static void charge_ungated_locked(struct bp__flow *flow, size_t cost, size_t block)
+    BP__REQUIRES(flow->q->lock)
 {
 	flow->q->promised += block;
 	flow->peer.held += cost;
@@ -74,6 +75,7 @@ void bp__flow_release(struct bp__flow *flow, size_t cost, enum bp__holder holder
 /* ---- the gate -------------------------------------------------------------------------- */
 
 static bool ask_locked(struct bp__request *request, size_t cost, size_t block)
+    BP__REQUIRES(request->flow->q->lock)
 {
 	struct bp__qdisc *q = request->flow->q;
 
@@ -86,6 +88,7 @@ static bool ask_locked(struct bp__request *request, size_t cost, size_t block)
 }
 
 static void cancel_locked(struct bp__request *request)
+    BP__REQUIRES(request->flow->q->lock)
 {
 	struct bp__qdisc *q = request->flow->q;
 

@@ -102,7 +102,7 @@ static int welcome(struct bp_listener *l, struct bp_conn *c, int fd)
 	struct bp_endpoint *ep = l->ep;
 	int rc;
 
-	rc = bp__sock_options(fd, &l->config);
+	rc = bp__endpoint_options(ep, fd, &l->config);
 	if (rc == 0)
 		rc = bp__conn_name(c, fd);
 	if (rc == 0)

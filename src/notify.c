@@ -21,10 +21,12 @@ static void tell(struct bp_conn *c, bool throttled)
 
 	if (!fn)
 		return;
-	bp__callback_enter(&callback, c,
+	atomic_store(&c->notification, throttled ? "throttled" : "unthrottled");
+	bp__callback_enter(&callback, c->endpoint, c,
 	    throttled ? BP__IN_THROTTLED : BP__IN_UNTHROTTLED);
 	fn(c, bp_conn_data(c));
 	bp__callback_leave(&callback);
+	atomic_store(&c->notification, NULL);
 }
 
 void bp__notify(struct bp_conn *c)

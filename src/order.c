@@ -59,6 +59,7 @@ void bp__flow_purge_entry_locked(struct bp__flow *flow, struct bp__entry *entry)
 }
 
 static void purge_first_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
 {
 	struct bp__entry *entry = flow->first;
 	struct bp__qdisc *q = flow->q;
@@ -71,6 +72,7 @@ static void purge_first_locked(struct bp__flow *flow)
 }
 
 static void purge_all_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
 {
 	while (flow->first) {
 		if (flow->first->last) {

@@ -109,6 +109,7 @@ void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
 
 /* The next entry, with its turn, or NULL. */
 static struct bp__entry *take_ready_locked(struct bp__qdisc *q, pthread_t taker)
+    BP__REQUIRES(q->lock)
 {
 	struct bp__entry *entry;
 	struct bp__flow *flow;
@@ -145,6 +146,7 @@ static struct bp__entry *take_ready_locked(struct bp__qdisc *q, pthread_t taker)
 
 /* Nothing comes any more. */
 static bool over_locked(const struct bp__qdisc *q)
+    BP__REQUIRES(q->lock)
 {
 	const struct bp__list *link;
 

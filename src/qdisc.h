@@ -187,22 +187,32 @@ void bp__qdisc_dispatch_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
 /* Unlock, then do what was decided under the lock; flow may be NULL. */
 void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
     BP__ATTRIBUTE(release_capability(q->lock));
-bool bp__flow_passed_over_locked(const struct bp__flow *flow);
+bool bp__flow_passed_over_locked(const struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock);
 /* Nothing but the last entry will be delivered. */
 bool bp__flow_closed_off(const struct bp__flow *flow);
-void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry);
+void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry)
+    BP__REQUIRES(flow->q->lock);
 /* Let the discipline see the oldest entry, if it may be received now; or not. */
-void bp__flow_show_locked(struct bp__flow *flow);
-void bp__flow_hide_locked(struct bp__flow *flow);
+void bp__flow_show_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock);
+void bp__flow_hide_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock);
 /* Purge all but the last entry; or one that is in no queue. */
-void bp__flow_purge_locked(struct bp__flow *flow);
-void bp__flow_purge_entry_locked(struct bp__flow *flow, struct bp__entry *entry);
-void bp__flow_uncharge_locked(struct bp__flow *flow, size_t cost);
+void bp__flow_purge_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock);
+void bp__flow_purge_entry_locked(struct bp__flow *flow, struct bp__entry *entry)
+    BP__REQUIRES(flow->q->lock);
+void bp__flow_uncharge_locked(struct bp__flow *flow, size_t cost)
+    BP__REQUIRES(flow->q->lock);
 /* Wait for the grant; false when the flow ends first. */
-bool bp__flow_pass_gate_locked(struct bp__flow *flow, size_t cost, size_t block);
+bool bp__flow_pass_gate_locked(struct bp__flow *flow, size_t cost, size_t block)
+    BP__REQUIRES(flow->q->lock);
 /* The reader delivers what it held; and gives its place back, if all is over. */
-void bp__flow_hand_over_locked(struct bp__flow *flow, size_t cost);
-void bp__flow_leave_place_locked(struct bp__flow *flow);
+void bp__flow_hand_over_locked(struct bp__flow *flow, size_t cost)
+    BP__REQUIRES(flow->q->lock);
+void bp__flow_leave_place_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock);
 
 static inline enum bp__flow_stage bp__flow_stage(const struct bp__flow *flow)
 {

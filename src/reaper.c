@@ -33,6 +33,7 @@ static uint64_t after_ms(uint64_t ns, int ms)
 
 /* Close: our FIN was sent, and the peer's does not come. */
 static uint64_t check_linger_locked(struct bp_conn *c, uint64_t now)
+    BP__REQUIRES(c->lock)
 {
 	if (c->state != BP__CLOSING || c->linger_deadline_ns == 0)
 		return BP__NEVER;
@@ -47,6 +48,7 @@ static uint64_t check_linger_locked(struct bp_conn *c, uint64_t now)
 
 /* Progress is a rate, never "a byte moved". */
 static uint64_t check_write_locked(struct bp_conn *c, uint64_t now)
+    BP__REQUIRES(c->lock)
 {
 	uint64_t taken, deadline;
 
@@ -219,6 +221,7 @@ static uint64_t look_at_withholding(struct bp_endpoint *ep, uint64_t now)
 /* ---- the end of connections ----------------------------------------------------------------------- */
 
 static void ring_conn_locked(struct bp_endpoint *ep, struct bp_conn *c)
+    BP__REQUIRES(ep->lock)
 {
 	if (bp__list_empty(&c->rung_link))
 		bp__list_append(&ep->rung, &c->rung_link);
@@ -307,6 +310,7 @@ void bp__reaper_ring_locked(struct bp_endpoint *ep)
 }
 
 static bool all_gone_locked(const struct bp_endpoint *ep)
+    BP__REQUIRES(ep->lock)
 {
 	return ep->closing && ep->n_conns == 0 && ep->n_workers == 0
 	    && ep->n_led == 0;

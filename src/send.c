@@ -45,6 +45,7 @@ static bool sendable(const struct bp_conn *c)
 }
 
 static void count_locked(struct bp_conn *c, size_t n)
+    BP__REQUIRES(c->lock)
 {
 	c->queued += n;
 	if (c->queued >= c->config.out_high && !c->throttled) {
@@ -55,6 +56,7 @@ static void count_locked(struct bp_conn *c, size_t n)
 }
 
 static void admit_waiting_locked(struct bp_conn *c)
+    BP__REQUIRES(c->lock)
 {
 	struct bp__list *link = c->senders.next, *next;
 	struct sender *sender;
@@ -71,6 +73,7 @@ static void admit_waiting_locked(struct bp_conn *c)
 }
 
 static void clear_level_locked(struct bp_conn *c)
+    BP__REQUIRES(c->lock)
 {
 	c->throttled_ns += bp__now_ns() - c->throttled_since_ns;
 	atomic_store(&c->throttled, false);
@@ -102,6 +105,7 @@ void bp__conn_drop_out_locked(struct bp_conn *c)
 /* ---- admission ------------------------------------------------------------------------- */
 
 static int wait_locked(struct bp_conn *c, struct sender *sender, uint64_t deadline_ns)
+    BP__REQUIRES(c->lock)
 {
 	if (!bp__waiter_wait(&sender->waiter, &c->senders, &c->lock, deadline_ns))
 		return -ETIMEDOUT;
@@ -110,6 +114,7 @@ static int wait_locked(struct bp_conn *c, struct sender *sender, uint64_t deadli
 
 /* Wait while throttled, then count bytes. */
 static int admit_locked(struct bp_conn *c, size_t bytes, int timeout_ms)
+    BP__REQUIRES(c->lock)
 {
 	struct sender sender = { .bytes = bytes };
 	uint64_t deadline_ns;
@@ -176,6 +181,7 @@ static int make_pieces(struct bp__outq *pieces, const struct message *m, size_t 
 
 /* In a handler of its own, with more to answer at hand: it may wait for that. */
 static bool may_withhold_locked(const struct bp_conn *c)
+    BP__REQUIRES(c->lock)
 {
 	return c->config.gather == BP_ON && bp__in_handler() == c && c->gathers
 	    && c->state == BP__OPEN && c->queued < WITHHOLD_MAX;
@@ -188,6 +194,7 @@ static bool leave_to_writer(const struct bp_conn *c)
 }
 
 static int append_locked(struct bp_conn *c, const struct message *m)
+    BP__REQUIRES(c->lock)
 {
 	struct bp__outq pieces;
 	int rc;
@@ -224,6 +231,7 @@ void bp__conn_give_token_locked(struct bp_conn *c)
 
 /* The token is ours: try the kernel, queue what it refuses. */
 static int send_inline_locked(struct bp_conn *c, const struct message *m)
+    BP__REQUIRES(c->lock)
 {
 	struct bp__outq rest;
 	ssize_t sent;

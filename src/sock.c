@@ -93,7 +93,9 @@ static int family_of(int fd)
 
 static bool is_tcp(int fd)
 {
-	return family_of(fd) != AF_UNIX;
+	int family = family_of(fd);
+
+	return family == AF_INET || family == AF_INET6;
 }
 
 static int set_int(int fd, int level, int option, int value)

@@ -16,6 +16,7 @@
 
 /* Take the token and describe what goes out next. */
 static int begin_locked(struct bp_conn *c, struct iovec iov[IOV_MAX_OUT])
+    BP__REQUIRES(c->lock)
 {
 	c->token = true;
 	atomic_store(&c->withheld, false);
@@ -24,6 +25,7 @@ static int begin_locked(struct bp_conn *c, struct iovec iov[IOV_MAX_OUT])
 
 /* What the system call said; the token goes back. */
 static void end_locked(struct bp_conn *c, ssize_t sent)
+    BP__REQUIRES(c->lock)
 {
 	if (sent == -EAGAIN)
 		sent = 0;

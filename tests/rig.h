@@ -214,6 +214,54 @@ static inline void feed_end(struct feed *feed, enum bp__flow_stage stage)
 	bp__flow_end(&feed->flow, stage);
 }
 
+/* The same on a thread of its own, since it may wait. */
+struct reading {
+	struct feed *feed;
+	size_t cost;
+	int rc;
+	struct task *task;
+};
+
+static inline void reading_run(void *arg)
+{
+	struct reading *reading = arg;
+
+	reading->rc = feed_read(reading->feed, reading->cost);
+}
+
+static inline void reading_start(struct reading *reading, struct feed *feed,
+    size_t cost)
+{
+	*reading = (struct reading){ .feed = feed, .cost = cost };
+	reading->task = task_start(reading_run, reading);
+}
+
+/* As started, and it has come to wait at the gate. */
+static inline void reading_start_waiting(struct reading *reading, struct feed *feed,
+    size_t cost)
+{
+	size_t waiting = rig_stats(feed->rig).waiting;
+
+	reading_start(reading, feed, cost);
+	WAIT_UNTIL(rig_stats(feed->rig).waiting == waiting + 1);
+}
+
+static inline bool feed_waits(struct feed *feed)
+{
+	bool waits;
+
+	bp__lock(&feed->rig->q.lock);
+	waits = feed->flow.asking.waiting;
+	bp__unlock(&feed->rig->q.lock);
+	return waits;
+}
+
+static inline void reading_join(struct reading *reading, int rc)
+{
+	task_join(reading->task);
+	CHECK_EQ(reading->rc, rc);
+}
+
 /* ---- the consumer's side -------------------------------------------------- */
 
 /* NULL: there is none now. */
@@ -224,7 +272,7 @@ static inline struct frame *rig_try(struct rig *rig)
 
 	if (rc == 0)
 		return frame_of(entry);
-	CHECK_EQ(rc, -EAGAIN);
+	CHECK(rc == -EAGAIN || rc == -EPIPE);
 	return NULL;
 }
 
@@ -265,6 +313,15 @@ static inline void rig_finish_queue(struct rig *rig)
 
 	while ((frame = rig_try(rig)) != NULL)
 		frame_done(frame);
+}
+
+/* The feeds, NULL after the last, are closed, and nothing is left of anything. */
+static inline void rig_finish(struct rig *rig, struct feed *const *feeds)
+{
+	for (; *feeds; feeds++)
+		feed_close(*feeds);
+	rig_finish_queue(rig);
+	rig_fini(rig);
 }
 
 #endif /* TEST_RIG_H */
