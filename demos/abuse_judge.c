@@ -92,15 +92,17 @@ static void verdict(struct judge *j, bool passed, const char *line)
 	j->tell(j->compare, passed, line);
 }
 
-static void check_ended_well(struct judge *j, const struct run *run)
+static bool check_ended_well(struct judge *j, const struct run *run)
 {
 	char line[256];
 	bool may = run->bounded_by == BOUND_NONE || !run->met_limit;
+	bool well = !run->error[0] && run->done && may;
 
 	snprintf(line, sizeof line, "%s: %s", run->qdisc, run->error[0] ? run->error
 	    : !run->met_limit ? "ran to its end"
 	    : may ? "met the memory limit, as it should" : "met the memory limit");
-	verdict(j, !run->error[0] && run->done && may, line);
+	verdict(j, well, line);
+	return well;
 }
 
 static void check_bound(struct judge *j, const struct run *run)
@@ -161,7 +163,8 @@ int judge_all(const struct compare *c,
 
 	for (int i = 0; i < c->runs_n; i++) {
 		run = &c->runs[i];
-		check_ended_well(&j, run);
+		if (!check_ended_well(&j, run))
+			continue;
 		if (run->bounded_by == BOUND_NONE)
 			check_growth(&j, run);
 		else

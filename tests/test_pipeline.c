@@ -182,7 +182,7 @@ static void test_stop_returns_with_the_one_place_full_and_readers_waiting(void)
 		fds[i] = peer_connect(addr);
 		peer_send_string(fds[i], "a\nb\nc\nd\ne\n");
 	}
-	WAIT_UNTIL(stats_of(ep).conns == PEERS
+	WAIT_UNTIL(stats_of(ep).opened == PEERS
 	    && stats_of(ep).waiting >= PEERS - 1);
 	began = now_ms();
 	CHECK_EQ(bp_endpoint_stop(ep, 50), 0);
