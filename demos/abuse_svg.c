@@ -45,7 +45,7 @@ struct label {
 	const struct run *run;
 	int colour;
 	double x, y;			/* the end of its line */
-	double at;			/* where it is written */
+	double text_x, at;		/* where it is written */
 };
 
 static double x_of(const struct plot *p, double seconds)
@@ -141,7 +141,7 @@ static void print_escaped(FILE *file, const char *text)
 static void draw_label(const struct plot *p, const struct label *label)
 {
 	const struct run *run = label->run;
-	double x = label->x + 26;
+	double x = label->text_x;
 
 	fprintf(p->file, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n",
 	    label->x + 7, label->y, x - 6, label->at);
@@ -196,6 +196,8 @@ static int make_labels(const struct compare *c, const struct plot *p,
 		labels[n].colour = run->bounded_by == BOUND_NONE ? 0 : 1 + colour++ % 5;
 		labels[n].x = x_of(p, last->seconds);
 		labels[n].y = y_of(p, last->resident);
+		/* those that ran to the end stand in a column */
+		labels[n].text_x = (labels[n].x > RIGHT - 20 ? RIGHT : labels[n].x) + 26;
 		/* below the dashed line, not across it */
 		labels[n].at = labels[n].y + (run->met_limit ? 26 : 4);
 		n++;

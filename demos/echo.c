@@ -126,7 +126,7 @@ int main(int argc, char **argv)
 		args_refuse(&program, "--mode: '%s' is not handler or receive", mode);
 	if (qdisc && bp_qdisc_parse(&config, qdisc) < 0)
 		args_refuse(&program, "--qdisc: '%s' is not a discipline", qdisc);
-	config.conns_max = conns ? conns : config.conns_max;
+	config.conns_max = conns;	/* 0: the default */
 	args_raise_files(&program);
 
 	/* before the library starts a thread, so that only sigwait() sees them */

@@ -13,6 +13,7 @@
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
 #define STACK_MIN (64 * KIB)
+#define BUDGET_MIN (4 * KIB)	/* half of it is a small frame or two */
 #define FDS_KEPT 64		/* descriptors left to the rest of the process */
 #define TICK_MS 500		/* a reset is noticed within a second */
 
@@ -56,6 +57,8 @@ int bp__endpoint_defaults(struct bp_endpoint_config *config,
 	or_size(&config->guarantee, half < 64 * KIB ? half : 64 * KIB);
 	or_size(&config->stack_size, 256 * KIB);
 	if (config->guarantee > half || config->stack_size < STACK_MIN)
+		return -EINVAL;
+	if (config->qdisc->budgeted && config->budget < BUDGET_MIN)
 		return -EINVAL;
 	return 0;
 }

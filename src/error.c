@@ -6,6 +6,7 @@
 
 #include <bpthread.h>
 
+#include <limits.h>
 #include <string.h>
 
 
@@ -51,7 +52,7 @@ const char *bp_strerror(int err)
 	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
 		if (ours[i].err == err)
 			return ours[i].text;
-	text = err < 0 ? strerrordesc_np(-err) : NULL;
+	text = err < 0 && err > INT_MIN ? strerrordesc_np(-err) : NULL;
 	return text ? text : "unknown error";
 }
 

@@ -292,12 +292,17 @@ static void reap(struct bp_endpoint *ep)
 	}
 }
 
+/* What is queued can be received still; no handler is begun any more. */
 static void abort_all(struct bp_endpoint *ep)
 {
 	struct bp_conn *c = NULL;
 
-	while ((c = bp__endpoint_next(ep, c)) != NULL)
-		bp_conn_abort(c, BP_REASON_SHUTDOWN);
+	while ((c = bp__endpoint_next(ep, c)) != NULL) {
+		bp__lock(&c->lock);
+		bp__conn_abort_locked(c, BP_REASON_SHUTDOWN, 0,
+		    c->handlers ? BP__FLOW_CUT : BP__FLOW_BROKEN);
+		bp__conn_unlock(c);
+	}
 }
 
 /* ---- the thread -------------------------------------------------------------------------------------- */

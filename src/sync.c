@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,7 +157,20 @@ int bp__poll_ms(uint64_t deadline_ns)
 	return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-int bp__thread_start(pthread_t *ret_thread, size_t stack_size,
+static int map_stack(struct bp__thread *thread, size_t stack_size, size_t page)
+{
+	thread->size = (stack_size + page - 1) / page * page + page;
+	thread->stack = mmap(NULL, thread->size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	if (thread->stack == MAP_FAILED)
+		return -errno;
+	if (mprotect(thread->stack, page, PROT_NONE) == 0)
+		return 0;
+	munmap(thread->stack, thread->size);
+	return -ENOMEM;
+}
+
+int bp__thread_start(struct bp__thread *thread, size_t stack_size,
     void *(*main)(void *arg), void *arg)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -164,18 +178,27 @@ int bp__thread_start(pthread_t *ret_thread, size_t stack_size,
 	sigset_t all, before;
 	int rc;
 
-	rc = pthread_attr_init(&attr);
-	if (rc != 0)
-		return -rc;
-	stack_size = (stack_size + page - 1) / page * page;
-	rc = pthread_attr_setstacksize(&attr, stack_size);
+	rc = map_stack(thread, stack_size, page);
+	if (rc < 0)
+		return rc;
+	must(pthread_attr_init(&attr));
+	rc = pthread_attr_setstack(&attr, (char *)thread->stack + page,
+	    thread->size - page);
 	if (rc == 0) {
 		/* a thread inherits its creator's mask */
 		sigfillset(&all);
 		must(pthread_sigmask(SIG_SETMASK, &all, &before));
-		rc = pthread_create(ret_thread, &attr, main, arg);
+		rc = pthread_create(&thread->id, &attr, main, arg);
 		must(pthread_sigmask(SIG_SETMASK, &before, NULL));
 	}
-	pthread_attr_destroy(&attr);
+	must(pthread_attr_destroy(&attr));
+	if (rc != 0)
+		munmap(thread->stack, thread->size);
 	return -rc;
+}
+
+void bp__thread_join(struct bp__thread *thread)
+{
+	must(pthread_join(thread->id, NULL));
+	munmap(thread->stack, thread->size);
 }

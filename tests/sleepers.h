@@ -20,6 +20,7 @@ struct corner {
 	struct black_hole hole;
 	struct task *asleep;		/* a thread of ours that waits in a call */
 	atomic_int rc;			/* what that call returned */
+	atomic_bool called;		/* the callback has done its part */
 };
 
 struct sleeper {

@@ -16,7 +16,7 @@
 
 enum { KIB = 1024, MIB = 1 << 20 };
 enum { NEVER_READ = 8, IDLE = 300, ANNOUNCING = 100,
-    BASE = MIB,		/* pages of the library and the test that were not touched */
+    BASE = 2 * MIB,	/* pages of the library and the test that were not touched */
     STACKS_KEPT = 40 * MIB / (256 * KIB) };
 
 static void echo(struct bp_conn *conn, struct bp_buf *buf, void *data)

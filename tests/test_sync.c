@@ -368,16 +368,14 @@ static void test_thread_blocks_signals_and_has_its_stack(void)
 	static const size_t sizes[] = { 256 * 1024, 256 * 1024 + 1 };
 	struct found found;
 	sigset_t before, after;
-	pthread_t thread;
-	void *result;
+	struct bp__thread thread;
 	size_t i, k;
 
 	REQUIRE_EQ(pthread_sigmask(SIG_SETMASK, NULL, &before), 0);
 	for (i = 0; i < COUNT_OF(sizes); i++) {
 		REQUIRE_EQ(bp__thread_start(&thread, sizes[i], look_around,
 		    &found), 0);
-		REQUIRE_EQ(pthread_join(thread, &result), 0);
-		CHECK(result == &found);
+		bp__thread_join(&thread);
 		CHECK_GE(found.stack_size, sizes[i]);
 		for (k = 0; k < COUNT_OF(signals); k++)
 			CHECK(sigismember(&found.blocked, signals[k]));
@@ -391,7 +389,7 @@ static void test_thread_blocks_signals_and_has_its_stack(void)
 static void test_thread_that_cannot_be_made_is_an_error(void)
 {
 	struct found found;
-	pthread_t thread;
+	struct bp__thread thread;
 
 	CHECK_EQ(bp__thread_start(&thread, 1, look_around, &found), -EINVAL);
 	CHECK(bp__thread_start(&thread, SIZE_MAX / 4, look_around, &found) < 0);

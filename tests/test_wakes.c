@@ -30,7 +30,7 @@ static const char *const way_names[WAYS] = {
 	"raced by an abort",
 };
 
-enum { LINGER_MS = 50, DEADLINE_MS = 150, GRACE_MS = 100, PROMPT_MS = 1200 };
+enum { LINGER_MS = 50, DEADLINE_MS = 300, GRACE_MS = 100, PROMPT_MS = 1200 };
 
 /* Like CHECK, and says which case it was. */
 static bool expect(struct corner *c, bool ok, const char *what)
@@ -96,6 +96,7 @@ static void control_received(struct bp_conn *conn, struct bp_buf *buf, void *dat
 
 	(void)conn, (void)buf;
 	c->ender->end(c);
+	c->called = true;
 }
 
 static void end_task(void *arg)
@@ -142,9 +143,9 @@ static void set_up(struct corner *c)
 	if (c->ender->end == by_deadline) {
 		config.idle_ms = BP_FOREVER;
 		if (c->sleeper->deadline == BP_REASON_IDLE)
-			config.idle_ms = DEADLINE_MS;
-		config.frame_ms = DEADLINE_MS;
-		config.write_ms = DEADLINE_MS;
+			config.idle_ms = SLOW(DEADLINE_MS);
+		config.frame_ms = SLOW(DEADLINE_MS);
+		config.write_ms = SLOW(DEADLINE_MS);
 	}
 	c->fd = c->control = -1;
 	c->ep = serve(&limits, &config, c->addr);
@@ -242,6 +243,7 @@ static void run_case(void *arg)
 		peer_close(c->fd);
 	if (c->control >= 0)
 		peer_close(c->control);
+	WAIT_UNTIL(c->called || c->way != CALLBACK);
 	bp_conn_unref(c->conn);
 	finish(c->ep);
 }

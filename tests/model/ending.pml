@@ -59,7 +59,7 @@ byte state;
 bool was_open;
 bool end_wanted, end_sent, out_dead;
 bool peer_ended, ended_handled, stopping;
-bool let_go, handlers_done;
+bool let_go;
 bool linger;			/* its deadline runs */
 bool token;			/* somebody writes to the socket */
 bool from_queue;		/* ... pieces of the queue */
@@ -319,9 +319,10 @@ inline do_chores()
 		   }
 		fi;
 		starts = false
-	:: !starts && frees -> assert(!from_queue); frees = false
-	:: !starts && !frees && ends > FLOW_OPEN ->
-		atomic {	/* Q: bp__flow_end() */
+	:: !starts && (frees || ends > FLOW_OPEN) ->
+		atomic {	/* bp__outq_clear(); Q: bp__flow_end() */
+			assert(!frees || !from_queue);
+			frees = false;
 			stage = (ends > stage -> ends : stage);
 			watched = watched || ends == FLOW_STOPPING;
 			ends = FLOW_OPEN;
@@ -459,11 +460,9 @@ proctype writer()
 
 mtype = { DATA, END, ERROR, NO_MORE };
 
-/* recv() */
-inline receive()
+/* what recv() returns */
+inline received()
 {
-	enter_call();
-	waiting = false;
 	atomic {
 		(frame_to_come || peer_fin || broken) -> leave_call();
 		waiting = true;
@@ -510,10 +509,10 @@ inline read_frames()
 		od;
 		if
 		:: stage != FLOW_OPEN -> got = NO_MORE; break
-		:: else
+		:: else -> enter_call(); waiting = false
 		fi
 	   }
-	   receive();
+	   received();
 	   if
 	   :: got == DATA && stage == FLOW_OPEN -> atomic {	/* Q: bp__flow_put() */
 		if
@@ -563,8 +562,8 @@ inline wait_for_end()
 		od
 	}
 	do
-	:: state == CLOSING && !peer_ended ->
-		receive();
+	:: atomic { state == CLOSING && !peer_ended -> enter_call(); waiting = false }
+		received();
 		if
 		:: got != DATA -> atomic {	/* C */
 			peer_ended = true;
@@ -620,11 +619,11 @@ proctype reader()
 	waiting = true;
 	if
 	:: !was_open -> connect()
-	:: else
+	:: was_open
 	fi;
 	if
 	:: state == OPEN -> read_frames(); read_ended()
-	:: else
+	:: state != OPEN
 	fi;
 	if
 	:: !was_open -> token = false	/* nobody has written anything */
@@ -632,16 +631,8 @@ proctype reader()
 	fi;
 	wait_for_end();
 	join_writer();
-	let_go = true;		/* C */
-	handlers_done = true;
-	rings = true;		/* E: the reaper closes fd */
+	atomic { let_go = true; rings = true }		/* C, E: fd can be closed */
 	atomic { closed = true; wake(IN_RECEIVE) }	/* Q: tell_closed() */
-	atomic {		/* C: bp__conn_finished() */
-		if
-		:: !fd_open -> wake(WAIT_CLOSED)
-		:: else
-		fi
-	}
 	atomic { finished = true; rings = true }	/* E */
 }
 
@@ -656,8 +647,8 @@ proctype reaper()
 	bool last;
 
 	do
-	:: atomic { rings -> rings = false; last = finished }	/* E */
-	   atomic {	/* C: bp__conn_close_fd() */
+	:: atomic {	/* E, C: reap(), bp__conn_close_fd() */
+		rings -> rings = false; last = finished;
 		if
 		:: let_go && fd_open ->
 			assert(calls == 0 && !token);
@@ -666,7 +657,7 @@ proctype reaper()
 		:: else
 		fi;
 		if
-		:: !fd_open && handlers_done -> wake(WAIT_CLOSED)
+		:: !fd_open -> wake(WAIT_CLOSED)
 		:: else
 		fi
 	   }
@@ -693,7 +684,7 @@ proctype reaper()
 proctype consumer()
 {
 	STACK;
-	bool was_end;
+	bool was_end, closes;
 
 	do
 	:: atomic {	/* Q: bp__qdisc_take() */
@@ -710,12 +701,12 @@ proctype consumer()
 		fi
 	   }
 	   if	/* what it may do about a frame */
-	   :: !was_end -> atomic { close_conn(FLOW_CUT); unlock() }
-		do_chores();
-		no_more = true
+	   :: !was_end -> atomic { close_conn(FLOW_CUT); unlock(); closes = true }
+		do_chores()
 	   :: true
 	   fi;
 	   atomic {	/* Q: bp__flow_turn_back() */
+		no_more = no_more || closes;
 		turn = false;
 		quiet = QUIET
 	   }
@@ -749,7 +740,7 @@ proctype ender()
 	:: way = CLOSE_ABORT
 	:: way = END_CLOSE
 	:: way = STOP
-	:: atomic { broken || (peer_fin && muted == NO) -> way = NOTHING }
+	:: broken || (peer_fin && muted == NO) -> way = NOTHING
 	fi;
 	if
 	:: way == END_CLOSE -> atomic {		/* C: bp_conn_end() */
@@ -779,20 +770,23 @@ proctype ender()
 	if
 	:: way == CLOSE || way == CLOSE_ABORT || way == END_CLOSE ->
 		atomic { close_conn(FLOW_CUT); unlock() }
-		do_chores();
-		no_more = true
+		do_chores()
 	:: else
 	fi;
 	if
 	:: way == ABORT || way == CLOSE_ABORT ->
-		atomic { abort_conn(FLOW_CUT); unlock() }
-		do_chores();
-		no_more = true
+		atomic {
+			no_more = (way == CLOSE_ABORT);
+			abort_conn(FLOW_CUT);
+			unlock()
+		}
+		do_chores()
 	:: else
 	fi;
 	atomic {	/* C: bp_conn_wait_closed() */
+		no_more = no_more || (way != STOP && way != NOTHING);
 		if
-		:: fd_open || state < ENDED || !handlers_done -> nap(WAIT_CLOSED)
+		:: fd_open || state < ENDED -> nap(WAIT_CLOSED)
 		:: else
 		fi;
 		assert(!fd_open && state == ENDED)

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_buf.c - payloads: who is charged for them and until when, what a slice is
+ * good for, and where large blocks go.
+ */
+#include "config.h"
+
+#include "peer.h"
+#include "rig.h"
+
+#include <malloc.h>
+
+#define KIB ((size_t)1024)
+#define BUDGET (1024 * KIB)
+#define LARGE (100 * KIB)		/* a block of the pool's */
+
+static struct rig rig;
+static struct feed *feeds[2];		/* the last is NULL */
+static struct bp__flow *flow;
+
+/* One feed, with that much of the budget for itself. */
+static void start(size_t guarantee)
+{
+	const struct bp_endpoint_config config = {
+		.qdisc = &bp_qdisc_bytes, .budget = BUDGET, .guarantee = guarantee,
+		.conns_max = 1,
+	};
+
+	rig_init(&rig, &config);
+	feeds[0] = feed_open(&rig, false);
+	flow = &feeds[0]->flow;
+}
+
+static void finish_all(void)
+{
+	rig_finish(&rig, feeds);
+}
+
+static size_t held(void)
+{
+	return rig_stats(&rig).held_bytes;
+}
+
+static size_t idle_bytes(void)
+{
+	return rig_peek(&rig, &rig.q.pool.idle_bytes);
+}
+
+/* A payload with the pattern in it, as the reader makes one. */
+static struct bp__buf *frame_read(size_t len)
+{
+	struct bp__buf *buf;
+
+	REQUIRE_EQ(bp__flow_reserve(flow, bp__buf_cost(len), bp__buf_block(len)), 0);
+	buf = bp__buf_alloc(flow, len);
+	REQUIRE(buf != NULL);
+	CHECK_EQ(buf->pub.len, len);
+	CHECK_EQ(rig_peek(&rig, &rig.q.promised), 0);
+	pattern_fill(buf->pub.data, 0, len);
+	return buf;
+}
+
+/* It is delivered: handed to the application, whose the charge is from now on. */
+static struct bp__buf *frame_received(size_t len)
+{
+	struct bp__buf *buf = frame_read(len);
+
+	REQUIRE_EQ(bp__flow_turn(flow, buf->charge), 0);
+	bp__flow_turn_end(flow, len, 1, false);
+	return buf;
+}
+
+/* ---- what it costs -------------------------------------------------------- */
+
+static void test_buf_costs_what_is_allocated_for_it(void)
+{
+	size_t len;
+
+	start(0);
+	for (len = 0; len < 300 * KIB; len = len * 5 / 4 + 1) {
+		struct bp__buf *buf = frame_received(len);
+		size_t allocated = malloc_usable_size(buf) + sizeof(size_t);
+
+		CHECK_EQ(bp__buf_block(len) > 0, len >= BP__POOLED_MIN);
+		CHECK_EQ(buf->charge, bp__buf_cost(len));
+		CHECK_EQ(held(), bp__buf_cost(len));
+		if (!is_sanitized())
+			CHECK(allocated + bp__buf_block(len) <= bp__buf_cost(len));
+		CHECK(bp__buf_cost(len) <= bp__buf_cost(len + 1));
+		bp__buf_done(buf);
+		CHECK_EQ(held(), 0);
+	}
+	finish_all();
+}
+
+static void test_buf_of_ones_own_is_charged_to_nobody(void)
+{
+	struct bp_buf *buf, *const untouched = (struct bp_buf *)&buf;
+
+	REQUIRE_EQ(bp_buf_new(&buf, 1000), 0);
+	CHECK_EQ(buf->len, 1000);
+	memset(buf->data, 'x', 1000);
+	buf->len = 10;
+	CHECK(bp_buf_ref(buf) == buf);
+	bp_buf_unref(buf);
+	memset(buf->data, 'y', 10);
+	bp_buf_unref(buf);
+	bp_buf_unref(NULL);
+	REQUIRE_EQ(bp_buf_new(&buf, 0), 0);
+	CHECK_EQ(buf->len, 0);
+	CHECK(buf->data != NULL);
+	bp_buf_unref(buf);
+	buf = untouched;
+	CHECK_EQ(bp_buf_new(&buf, SIZE_MAX), -ENOMEM);
+	CHECK_EQ(bp_buf_new(&buf, SIZE_MAX / 2 + 1), -ENOMEM);
+	CHECK(buf == untouched);
+}
+
+/* ---- references ----------------------------------------------------------- */
+
+static void check_references_hold_the_charge(size_t len)
+{
+	struct bp__buf *buf;
+	struct bp_buf *kept;
+
+	start(0);
+	buf = frame_received(len);
+	kept = bp_buf_ref(&buf->pub);
+	CHECK(kept == &buf->pub);
+	CHECK(bp_buf_ref(kept) == kept);
+	bp__buf_done(buf);
+	bp_buf_unref(kept);
+	CHECK_EQ(held(), bp__buf_cost(len));
+	CHECK(pattern_matches(kept->data, 0, len));
+	bp_buf_unref(kept);
+	CHECK_EQ(held(), 0);
+	finish_all();
+}
+
+static void test_buf_references_of_the_application_hold_the_charge(void)
+{
+	check_references_hold_the_charge(100);
+	check_references_hold_the_charge(LARGE);
+}
+
+static void check_out_reference(size_t len)
+{
+	struct bp__buf *buf, *out;
+
+	start(0);
+	buf = frame_received(len);
+	out = bp__buf_share(buf);
+	CHECK(out == buf);
+	bp__buf_done(buf);
+	CHECK_EQ(held(), 0);
+	CHECK_EQ(idle_bytes(), 0);		/* the block is in use */
+	CHECK(pattern_matches(out->pub.data, 0, len));
+	bp__buf_unshare(out);
+	CHECK_EQ(idle_bytes(), bp__buf_block(len));
+	/* the other way round: the application is the last */
+	buf = frame_received(len);
+	out = bp__buf_share(buf);
+	bp__buf_unshare(out);
+	CHECK_EQ(held(), bp__buf_cost(len));
+	CHECK(pattern_matches(buf->pub.data, 0, len));
+	bp__buf_done(buf);
+	CHECK_EQ(held(), 0);
+	CHECK_EQ(idle_bytes(), bp__buf_block(len));
+	finish_all();
+}
+
+/* A peer that does not read fills its own marks, never the budget of others. */
+static void test_buf_reference_of_an_out_queue_does_not_hold_the_charge(void)
+{
+	check_out_reference(100);
+	check_out_reference(LARGE);
+}
+
+static void release(void *buf)
+{
+	bp_buf_unref(buf);
+}
+
+static void test_buf_may_be_released_by_two_threads_at_once(void)
+{
+	struct bp__buf *buf, *out;
+	struct task *task;
+	int i;
+
+	start(0);
+	for (i = 0; i < 300; i++) {
+		buf = frame_received(LARGE);
+		out = bp__buf_share(buf);
+		task = task_start(release, &buf->pub);
+		bp__buf_unshare(out);
+		task_join(task);
+		CHECK_EQ(held(), 0);
+		CHECK_EQ(idle_bytes(), bp__buf_block(LARGE));
+	}
+	finish_all();
+}
+
+static void test_buf_that_was_not_delivered_is_discarded(void)
+{
+	struct bp__buf *buf;
+
+	start(0);
+	buf = frame_read(LARGE);
+	CHECK_EQ(rig_peek(&rig, &rig.q.reading), bp__buf_cost(LARGE));
+	bp__buf_discard(buf);
+	CHECK_EQ(held(), 0);
+	CHECK_EQ(rig_peek(&rig, &flow->reader_held), 0);
+	CHECK_EQ(idle_bytes(), bp__buf_block(LARGE));
+	finish_all();
+}
+
+static void test_buf_large_ones_use_a_block_again(void)
+{
+	struct bp__buf *buf;
+	void *data;
+
+	start(0);
+	buf = frame_received(LARGE);
+	data = buf->pub.data;
+	bp__buf_done(buf);
+	CHECK_EQ(idle_bytes(), bp__buf_block(LARGE));
+	buf = frame_received(LARGE - 1000);	/* of the same size, as blocks go */
+	CHECK(buf->pub.data == data);
+	CHECK_EQ(idle_bytes(), 0);
+	bp__buf_done(buf);
+	finish_all();
+}
+
+/* A connection's place comes back when nothing of it is kept. */
+static void test_buf_that_is_kept_outlives_its_flow_and_its_qdisc(void)
+{
+	struct bp__buf *buf, *out;
+
+	start(0);
+	buf = frame_received(LARGE);
+	out = bp__buf_share(buf);
+	feed_close(feeds[0]);
+	rig_finish_queue(&rig);
+	CHECK_EQ(rig_stats(&rig).conns, 1);
+	CHECK_EQ(atomic_load(&rig.feeds), 1);
+	CHECK(pattern_matches(buf->pub.data, 0, LARGE));
+	bp__buf_done(buf);
+	CHECK_EQ(rig_stats(&rig).conns, 0);
+	CHECK_EQ(atomic_load(&rig.feeds), 0);
+	/* what an out queue has keeps no connection, but the pool its block is of */
+	bp__qdisc_unref(&rig.q);
+	CHECK_EQ(atomic_load(&rig.gone), 0);
+	CHECK(pattern_matches(out->pub.data, 0, LARGE));
+	bp__buf_unshare(out);
+	CHECK_EQ(atomic_load(&rig.gone), 1);
+}
+
+/* ---- slices and chunks ---------------------------------------------------- */
+
+static void test_slice_is_copied_for_who_keeps_it(void)
+{
+	char text[] = "a slice";
+	struct bp__buf slice;
+	struct bp_buf *kept;
+
+	start(0);
+	bp__buf_slice(&slice, flow, NULL, text, 7);
+	CHECK(bp__buf_share(&slice) == NULL);
+	kept = bp_buf_ref(&slice.pub);
+	REQUIRE(kept != NULL);
+	CHECK(kept != &slice.pub && kept->data != text);
+	CHECK_EQ(held(), bp__buf_cost(7));
+	bp__buf_done(&slice);
+	memset(text, 'x', 7);
+	CHECK_EQ(kept->len, 7);
+	CHECK(memcmp(kept->data, "a slice", 7) == 0);
+	CHECK(bp_buf_ref(kept) == kept);	/* once is enough */
+	bp_buf_unref(kept);
+	CHECK_EQ(held(), bp__buf_cost(7));
+	bp_buf_unref(kept);
+	CHECK_EQ(held(), 0);
+	finish_all();
+}
+
+static void test_slice_that_is_large_is_copied_into_a_block(void)
+{
+	char *bytes = malloc(40 * KIB);
+	struct bp__buf slice;
+	struct bp_buf *kept;
+
+	REQUIRE(bytes != NULL);
+	pattern_fill(bytes, 0, 40 * KIB);
+	start(0);
+	bp__buf_slice(&slice, flow, NULL, bytes, 40 * KIB);
+	kept = bp_buf_ref(&slice.pub);
+	free(bytes);
+	REQUIRE(kept != NULL);
+	CHECK_EQ(rig_peek(&rig, &rig.q.promised), 0);
+	CHECK(pattern_matches(kept->data, 0, 40 * KIB));
+	bp_buf_unref(kept);
+	CHECK_EQ(idle_bytes(), 40 * KIB);
+	finish_all();
+}
+
+static void test_slice_is_not_kept_without_budget(void)
+{
+	char text[] = "a slice";
+	struct bp__buf slice;
+	struct bp_buf *kept;
+	size_t all_but = BUDGET - bp__buf_cost(7) + 1;
+
+	start(0);
+	CHECK(bp__flow_try_reserve(flow, all_but, 0, false));
+	bp__buf_slice(&slice, flow, NULL, text, 7);
+	kept = bp_buf_ref(&slice.pub);
+	CHECK(kept == NULL);
+	CHECK_EQ(held(), all_but);
+	bp__flow_release(flow, all_but, BP__HELD_DELIVERED, NULL, 0);
+	finish_all();
+}
+
+static void check_chunk_lives_as_long_as_its_slices(size_t guarantee, size_t cap)
+{
+	struct bp__buf first, second;
+	struct bp__chunk *chunk;
+	size_t room, pooled = cap >= BP__POOLED_MIN ? cap : 0;
+
+	start(guarantee);
+	room = bp__chunk_room(flow);
+	CHECK_EQ(room, cap - sizeof *chunk);
+	chunk = bp__chunk_new(flow);
+	REQUIRE(chunk != NULL);
+	CHECK_EQ(chunk->cap, cap);
+	CHECK_EQ(held(), cap);
+	CHECK_EQ(rig_peek(&rig, &flow->reader_held), cap);
+	CHECK_EQ(rig_peek(&rig, &rig.q.promised), 0);
+	pattern_fill(chunk->bytes, 0, room);
+	bp__buf_slice(&first, flow, chunk, chunk->bytes, 100);
+	bp__buf_slice(&second, flow, chunk, chunk->bytes + room - 100, 100);
+	bp__chunk_unref(chunk);			/* the reader's */
+	bp__buf_done(&first);
+	CHECK_EQ(held(), cap);
+	CHECK(pattern_matches(second.pub.data, room - 100, 100));
+	bp__buf_done(&second);
+	CHECK_EQ(held(), 0);
+	CHECK_EQ(rig_peek(&rig, &flow->reader_held), 0);
+	CHECK_EQ(idle_bytes(), pooled);
+	finish_all();
+}
+
+static void test_chunk_lives_as_long_as_its_slices(void)
+{
+	check_chunk_lives_as_long_as_its_slices(16 * KIB, 8 * KIB);
+	check_chunk_lives_as_long_as_its_slices(64 * KIB, 32 * KIB);
+	check_chunk_lives_as_long_as_its_slices(100 * KIB, 48 * KIB);	/* whole pages */
+	check_chunk_lives_as_long_as_its_slices(512 * KIB, 64 * KIB);	/* at most */
+}
+
+/* It is tried for, never waited for; the budget of all is not for chunks. */
+static void test_chunk_is_had_within_the_guarantee_or_not_at_all(void)
+{
+	struct bp__chunk *chunks[2];
+
+	start(16 * KIB);
+	chunks[0] = bp__chunk_new(flow);
+	chunks[1] = bp__chunk_new(flow);
+	REQUIRE(chunks[0] && chunks[1]);
+	CHECK(bp__chunk_new(flow) == NULL);
+	CHECK_EQ(held(), 16 * KIB);
+	bp__chunk_unref(chunks[0]);
+	CHECK(bp__flow_try_reserve(flow, 1, 0, false));
+	CHECK(bp__chunk_new(flow) == NULL);
+	bp__flow_release(flow, 1, BP__HELD_DELIVERED, NULL, 0);
+	bp__chunk_unref(chunks[1]);
+	CHECK_EQ(held(), 0);
+	finish_all();
+}
+
+static void test_chunk_that_would_be_tiny_is_not_had(void)
+{
+	struct bp__chunk *chunk;
+
+	start(2 * KIB - 2);
+	CHECK_EQ(bp__chunk_room(flow), 0);
+	CHECK(bp__chunk_new(flow) == NULL);
+	CHECK_EQ(held(), 0);
+	finish_all();
+	start(2 * KIB);
+	chunk = bp__chunk_new(flow);
+	REQUIRE(chunk != NULL);
+	CHECK_EQ(held(), KIB);
+	bp__chunk_unref(chunk);
+	finish_all();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST(test_buf_costs_what_is_allocated_for_it),
+		TEST(test_buf_of_ones_own_is_charged_to_nobody),
+		TEST(test_buf_references_of_the_application_hold_the_charge),
+		TEST(test_buf_reference_of_an_out_queue_does_not_hold_the_charge),
+		TEST(test_buf_may_be_released_by_two_threads_at_once),
+		TEST(test_buf_that_was_not_delivered_is_discarded),
+		TEST(test_buf_large_ones_use_a_block_again),
+		TEST(test_buf_that_is_kept_outlives_its_flow_and_its_qdisc),
+		TEST(test_slice_is_copied_for_who_keeps_it),
+		TEST(test_slice_that_is_large_is_copied_into_a_block),
+		TEST(test_slice_is_not_kept_without_budget),
+		TEST(test_chunk_lives_as_long_as_its_slices),
+		TEST(test_chunk_is_had_within_the_guarantee_or_not_at_all),
+		TEST(test_chunk_that_would_be_tiny_is_not_had),
+	};
+
+	return run_suite("buf", tests, COUNT_OF(tests), argc, argv);
+}
