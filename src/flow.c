@@ -51,6 +51,7 @@ int bp__flow_open(struct bp__flow *flow, struct bp__qdisc *q, bool couple,
 	atomic_init(&flow->refs, 1);
 	bp__cond_init(&flow->reader_cond);
 	bp__list_init(&flow->turn_link);
+	bp__list_init(&flow->filled_link);
 	flow->asking.flow = flow;
 	flow->asking.item.peer = flow->oldest.peer = &flow->peer;
 	bp__qdisc_ref(q);

@@ -30,6 +30,8 @@ void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry)
 
 	entry->next = NULL;
 	entry->seq = q->seq++;
+	if (!flow->first)
+		bp__list_append(&q->filled, &flow->filled_link);
 	*(flow->first ? &flow->last->next : &flow->first) = entry;
 	flow->last = entry;
 	atomic_fetch_add(&flow->queued, 1);
@@ -42,6 +44,19 @@ void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry)
 		flow->received_bytes += entry->len;
 		flow->received_frames++;
 	}
+}
+
+struct bp__entry *bp__flow_shift_locked(struct bp__flow *flow)
+{
+	struct bp__entry *entry = flow->first;
+
+	flow->first = entry->next;
+	if (!flow->first)
+		bp__list_remove(&flow->filled_link);
+	atomic_fetch_sub(&flow->queued, 1);
+	flow->q->queued_events--;
+	flow->q->queued_bytes -= entry->len;
+	return entry;
 }
 
 /* Give back what an entry holds in the queue; the owner frees it after unlocking. */
@@ -58,19 +73,6 @@ void bp__flow_purge_entry_locked(struct bp__flow *flow, struct bp__entry *entry)
 	q->purged = entry;
 }
 
-static void purge_first_locked(struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock)
-{
-	struct bp__entry *entry = flow->first;
-	struct bp__qdisc *q = flow->q;
-
-	flow->first = entry->next;
-	atomic_fetch_sub(&flow->queued, 1);
-	q->queued_events--;
-	q->queued_bytes -= entry->len;
-	bp__flow_purge_entry_locked(flow, entry);
-}
-
 static void purge_all_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock)
 {
@@ -79,7 +81,7 @@ static void purge_all_locked(struct bp__flow *flow)
 			flow->q->live--;
 			flow->finished = true;
 		}
-		purge_first_locked(flow);
+		bp__flow_purge_entry_locked(flow, bp__flow_shift_locked(flow));
 	}
 	bp__qdisc_pump_locked(flow->q);
 }
@@ -121,7 +123,7 @@ void bp__flow_purge_locked(struct bp__flow *flow)
 {
 	bp__flow_hide_locked(flow);
 	while (flow->first && !flow->first->last)
-		purge_first_locked(flow);
+		bp__flow_purge_entry_locked(flow, bp__flow_shift_locked(flow));
 	bp__qdisc_pump_locked(flow->q);
 	bp__flow_show_locked(flow);
 }

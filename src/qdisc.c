@@ -51,6 +51,7 @@ int bp__qdisc_init(struct bp__qdisc *q, const struct bp_endpoint_config *config,
 	bp__mutex_init(&q->lock);
 	bp__list_init(&q->consumers);
 	bp__list_init(&q->turns);
+	bp__list_init(&q->filled);
 	bp__list_init(&q->victims);
 	bp__pool_init(&q->pool);
 	return 0;
@@ -126,14 +127,10 @@ static struct bp__entry *take_ready_locked(struct bp__qdisc *q, pthread_t taker)
 		 * flow; who clears the level comes by and shows it again */
 	} while (!flow->first->last && bp__flow_passed_over_locked(flow));
 
-	entry = flow->first;
-	flow->first = entry->next;
+	entry = bp__flow_shift_locked(flow);
 	flow->turn = true;
 	flow->turn_taker = taker;
 	bp__list_append(&q->turns, &flow->turn_link);
-	atomic_fetch_sub(&flow->queued, 1);
-	q->queued_events--;
-	q->queued_bytes -= entry->len;
 	if (entry->last)
 		q->live--;
 	if (entry->in_place) {
@@ -189,8 +186,10 @@ int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_entry,
 	int rc = 0;
 
 	bp__lock(&q->lock);
-	self.entry = take_ready_locked(q, self.thread);
 	while (!self.entry && rc == 0) {
+		self.entry = take_ready_locked(q, self.thread);
+		if (self.entry)
+			break;
 		if (over_locked(q))
 			rc = -EPIPE;
 		else if (deadline_ns == 0)
@@ -227,21 +226,18 @@ void bp__qdisc_stop(struct bp__qdisc *q)
 
 void bp__qdisc_drain(struct bp__qdisc *q)
 {
+	struct bp__list *link, *next;
 	struct bp__flow *flow;
-	struct bp__entry *entry;
 
-	/* one by one, each freed outside the lock as a consumer would */
-	for (;;) {
-		bp__lock(&q->lock);
-		q->abandoned = true;	/* what is behind events that are out follows */
-		entry = take_ready_locked(q, pthread_self());
-		flow = entry ? entry->flow : NULL;
-		bp__qdisc_leave(q, NULL);
-		if (!flow)
-			return;
-		bp__flow_turn_back(entry);
-		q->hooks->purged(entry);
+	bp__lock(&q->lock);
+	q->abandoned = true;	/* what is behind events that are out follows them */
+	for (link = q->filled.next; link != &q->filled; link = next) {
+		next = link->next;
+		flow = bp__container_of(link, struct bp__flow, filled_link);
+		bp__flow_hide_locked(flow);
+		bp__flow_show_locked(flow);
 	}
+	bp__qdisc_leave(q, NULL);
 }
 
 /* ---- the gate -------------------------------------------------------------------- */

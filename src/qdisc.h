@@ -95,6 +95,7 @@ struct bp__flow {
 	struct bp__entry *first, *last;
 	struct bp__cond reader_cond;	/* 1 waiter: its reader */
 	struct bp__list turn_link;	/* in q->turns while an entry is out */
+	struct bp__list filled_link;	/* in q->filled while something is queued */
 	pthread_t turn_taker;
 	size_t reader_held;		/* charged for what its reader has not delivered */
 	uint64_t asking_since_ns;
@@ -121,6 +122,7 @@ struct bp__qdisc {
 	struct bp__mutex lock;
 	struct bp__list consumers;	/* idle, the latest first */
 	struct bp__list turns;		/* flows with an entry out */
+	struct bp__list filled;		/* flows with something queued */
 	struct bp__pool pool;
 	struct bp__list victims;	/* blocks to unmap after unlocking */
 	struct bp__entry *purged;	/* entries to free after unlocking */
@@ -191,6 +193,9 @@ bool bp__flow_passed_over_locked(const struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
 /* Nothing but the last entry will be delivered. */
 bool bp__flow_closed_off(const struct bp__flow *flow);
+/* Take the first entry off the queue. */
+struct bp__entry *bp__flow_shift_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock);
 void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry)
     BP__REQUIRES(flow->q->lock);
 /* Let the discipline see the oldest entry, if it may be received now; or not. */

@@ -86,8 +86,8 @@ static void test_config_guarantees_take_half_of_the_budget_at_most(void)
 	limit_descriptors(2048);
 	config = filled_in((struct bp_endpoint_config){ .budget = 64 * MIB });
 	CHECK_EQ(config.guarantee, 32 * KIB);
-	config = filled_in((struct bp_endpoint_config){ .budget = 100 });
-	CHECK_EQ(config.guarantee, 0);
+	config = filled_in((struct bp_endpoint_config){ .budget = 4 * KIB });
+	CHECK_EQ(config.guarantee, 2);
 	config = filled_in((struct bp_endpoint_config){
 	    .budget = BP_UNLIMITED, .conns_max = 1 });
 	CHECK_EQ(config.guarantee, 64 * KIB);
@@ -118,7 +118,20 @@ static void test_config_of_an_endpoint_that_contradicts_itself_is_refused(void)
 	check_endpoint_refused((struct bp_endpoint_config){
 	    .guarantee = BP_UNLIMITED });
 	check_endpoint_refused((struct bp_endpoint_config){
+	    .budget = 4 * KIB - 1 });
+	check_endpoint_refused((struct bp_endpoint_config){
 	    .stack_size = 64 * KIB - 1 });
+}
+
+static void test_config_stack_there_is_no_memory_for_is_an_error(void)
+{
+	static const size_t sizes[] = { SIZE_MAX / 2, SIZE_MAX - 4096, BP_UNLIMITED };
+	struct bp_endpoint *ret;
+	size_t i;
+
+	for (i = 0; i < COUNT_OF(sizes); i++)
+		CHECK(bp_endpoint_new(&ret, &(struct bp_endpoint_config){
+		    .stack_size = sizes[i] }) < 0);
 }
 
 static atomic_int warnings;
@@ -260,7 +273,7 @@ static void test_config_frame_max_is_16_kib_for_lines(void)
 static void test_config_frame_max_gives_way_to_the_budget(void)
 {
 	static const size_t budgets[] = {
-		2000, 10 * KIB, 50 * KIB, 100 * KIB, MIB, 10 * MIB, 33 * MIB,
+		4 * KIB, 10 * KIB, 50 * KIB, 100 * KIB, MIB, 10 * MIB, 33 * MIB,
 	};
 	struct bp_conn_config given, config;
 	size_t i, most;
@@ -279,10 +292,6 @@ static void test_config_frame_max_gives_way_to_the_budget(void)
 		CHECK_EQ(bp__conn_defaults(&config, &given, ep, true), -EINVAL);
 		finish(ep);
 	}
-	with_endpoint((struct bp_endpoint_config){ .budget = 100 });
-	given.frame_max = 0;	/* nothing fits */
-	CHECK_EQ(bp__conn_defaults(&config, &given, ep, true), -EINVAL);
-	finish(ep);
 }
 
 static void test_config_frame_max_is_unlimited_only_without_a_budget(void)
@@ -404,6 +413,7 @@ int main(int argc, char **argv)
 		TEST(test_config_of_an_endpoint_keeps_what_is_given),
 		TEST(test_config_guarantees_take_half_of_the_budget_at_most),
 		TEST(test_config_of_an_endpoint_that_contradicts_itself_is_refused),
+		TEST(test_config_stack_there_is_no_memory_for_is_an_error),
 		TEST(test_config_conns_max_is_what_descriptors_admit),
 		TEST(test_config_of_a_connection_has_every_default),
 		TEST(test_config_of_a_connection_keeps_what_is_given),

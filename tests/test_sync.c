@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -347,6 +348,7 @@ static void test_deadlines_are_told_in_the_units_asked_for(void)
 
 struct found {
 	sigset_t blocked;
+	void *stack;
 	size_t stack_size;
 };
 
@@ -357,42 +359,63 @@ static void *look_around(void *arg)
 
 	REQUIRE_EQ(pthread_sigmask(SIG_SETMASK, NULL, &found->blocked), 0);
 	REQUIRE_EQ(pthread_getattr_np(pthread_self(), &attr), 0);
-	REQUIRE_EQ(pthread_attr_getstacksize(&attr, &found->stack_size), 0);
+	REQUIRE_EQ(pthread_attr_getstack(&attr, &found->stack, &found->stack_size), 0);
 	pthread_attr_destroy(&attr);
-	return arg;
+	return NULL;
 }
 
-static void test_thread_blocks_signals_and_has_its_stack(void)
+static void test_thread_has_no_signals_of_the_host(void)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGCHLD, SIGPIPE, SIGUSR1 };
-	static const size_t sizes[] = { 256 * 1024, 256 * 1024 + 1 };
-	struct found found;
 	sigset_t before, after;
 	struct bp__thread thread;
-	size_t i, k;
+	struct found found;
+	size_t i;
 
 	REQUIRE_EQ(pthread_sigmask(SIG_SETMASK, NULL, &before), 0);
-	for (i = 0; i < COUNT_OF(sizes); i++) {
-		REQUIRE_EQ(bp__thread_start(&thread, sizes[i], look_around,
-		    &found), 0);
-		bp__thread_join(&thread);
-		CHECK_GE(found.stack_size, sizes[i]);
-		for (k = 0; k < COUNT_OF(signals); k++)
-			CHECK(sigismember(&found.blocked, signals[k]));
-	}
+	REQUIRE_EQ(bp__thread_start(&thread, 256 * 1024, look_around, &found), 0);
+	bp__thread_join(&thread);
 	REQUIRE_EQ(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);
-	for (k = 0; k < COUNT_OF(signals); k++)
-		CHECK_EQ(sigismember(&after, signals[k]),
-		    sigismember(&before, signals[k]));
+	for (i = 0; i < COUNT_OF(signals); i++) {
+		CHECK(sigismember(&found.blocked, signals[i]));
+		CHECK_EQ(sigismember(&after, signals[i]),
+		    sigismember(&before, signals[i]));
+	}
 }
 
-static void test_thread_that_cannot_be_made_is_an_error(void)
+static bool is_mapped(char *page)
 {
-	struct found found;
-	struct bp__thread thread;
+	unsigned char resident;
 
-	CHECK_EQ(bp__thread_start(&thread, 1, look_around, &found), -EINVAL);
-	CHECK(bp__thread_start(&thread, SIZE_MAX / 4, look_around, &found) < 0);
+	return mincore(page, 1, &resident) == 0;
+}
+
+/* With a page below it that is not to be touched; both go with the thread. */
+static void test_thread_has_a_stack_of_its_own_as_large_as_asked_for(void)
+{
+	static const size_t sizes[] = { 64 * 1024, 256 * 1024, 256 * 1024 + 1 };
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), i;
+	struct bp__thread thread;
+	struct found found;
+
+	for (i = 0; i < COUNT_OF(sizes); i++) {
+		REQUIRE_EQ(bp__thread_start(&thread, sizes[i], look_around, &found), 0);
+		CHECK(is_mapped(thread.stack));
+		bp__thread_join(&thread);
+		CHECK_GE(found.stack_size, sizes[i]);
+		CHECK_EQ(found.stack_size % page, 0);
+		CHECK((char *)found.stack == (char *)thread.stack + page);
+		CHECK(!is_mapped(thread.stack));
+		CHECK(!is_mapped(found.stack));
+	}
+}
+
+static void test_thread_that_there_is_no_memory_for_is_an_error(void)
+{
+	struct bp__thread thread;
+	struct found found;
+
+	CHECK_EQ(bp__thread_start(&thread, SIZE_MAX / 4, look_around, &found), -ENOMEM);
 }
 
 int main(int argc, char **argv)
@@ -408,8 +431,9 @@ int main(int argc, char **argv)
 		TEST(test_waiters_all_wake_when_all_are_woken),
 		TEST(test_waiter_that_waits_in_vain_leaves_the_line),
 		TEST(test_deadlines_are_told_in_the_units_asked_for),
-		TEST(test_thread_blocks_signals_and_has_its_stack),
-		TEST(test_thread_that_cannot_be_made_is_an_error),
+		TEST(test_thread_has_no_signals_of_the_host),
+		TEST(test_thread_has_a_stack_of_its_own_as_large_as_asked_for),
+		TEST(test_thread_that_there_is_no_memory_for_is_an_error),
 	};
 
 	return run_suite("sync", tests, COUNT_OF(tests), argc, argv);
