@@ -112,7 +112,7 @@ struct bp_conn {
 	struct bp__cond reader_cond;	/* 1 waiter: its reader */
 	struct bp__cond writer_cond;	/* 1 waiter: its writer */
 	enum bp__writer_state writer_state;
-	struct bp__thread writer;
+	pthread_t writer;
 	bool told, telling;		/* R7: what was told, and that somebody tells */
 	struct bp__chores chores;
 	uint64_t linger_deadline_ns;

@@ -149,7 +149,7 @@ void bp__crew_join(struct bp_endpoint *ep)
 		if (!link)
 			return;
 		worker = bp__container_of(link, struct bp__worker, link);
-		bp__thread_join(&worker->thread);
+		pthread_join(worker->thread, NULL);
 		bp__cond_fini(&worker->cond);
 		free(worker);
 		bp__lock(&ep->lock);

@@ -296,7 +296,7 @@ int bp_endpoint_stop(struct bp_endpoint *ep, int grace_ms)
 		limit_ns = bp__deadline_ns(STOP_SLACK_MS);
 	}
 	if (join)
-		bp__thread_join(&ep->reaper);
+		pthread_join(ep->reaper, NULL);
 	bp__qdisc_stop(&ep->qdisc);
 	return 0;
 }

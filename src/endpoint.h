@@ -17,7 +17,7 @@
 struct bp__worker {
 	struct bp__list link;		/* idle, or leaving */
 	struct bp__cond cond;		/* 1 waiter: itself, while idle */
-	struct bp__thread thread;
+	pthread_t thread;
 	struct bp_endpoint *ep;
 	struct bp_conn *conn;		/* its task: one of the two, */
 	struct bp_listener *listener;	/* or neither: leave */
@@ -29,7 +29,7 @@ struct bp_endpoint {
 
 	/* set by bp_endpoint_new(), then constant */
 	struct bp_endpoint_config config;
-	struct bp__thread reaper;
+	pthread_t reaper;
 
 	/* lock-free */
 	atomic_uint in_setup;		/* setup callbacks that run */

@@ -127,7 +127,7 @@ static void join_writer(struct bp_conn *c)
 	runs = c->writer_state == BP__WRITER_RUNS;
 	bp__conn_unlock(c);
 	if (runs)
-		bp__thread_join(&c->writer);
+		pthread_join(c->writer, NULL);
 }
 
 static void wait_for_end(struct bp_conn *c)

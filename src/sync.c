@@ -12,7 +12,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -157,20 +156,7 @@ int bp__poll_ms(uint64_t deadline_ns)
 	return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-static int map_stack(struct bp__thread *thread, size_t stack_size, size_t page)
-{
-	thread->size = (stack_size + page - 1) / page * page + page;
-	thread->stack = mmap(NULL, thread->size, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
-	if (thread->stack == MAP_FAILED)
-		return -errno;
-	if (mprotect(thread->stack, page, PROT_NONE) == 0)
-		return 0;
-	munmap(thread->stack, thread->size);
-	return -ENOMEM;
-}
-
-int bp__thread_start(struct bp__thread *thread, size_t stack_size,
+int bp__thread_start(pthread_t *ret_thread, size_t stack_size,
     void *(*main)(void *arg), void *arg)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -178,27 +164,16 @@ int bp__thread_start(struct bp__thread *thread, size_t stack_size,
 	sigset_t all, before;
 	int rc;
 
-	rc = map_stack(thread, stack_size, page);
-	if (rc < 0)
-		return rc;
 	must(pthread_attr_init(&attr));
-	rc = pthread_attr_setstack(&attr, (char *)thread->stack + page,
-	    thread->size - page);
+	stack_size = (stack_size + page - 1) / page * page;
+	rc = pthread_attr_setstacksize(&attr, stack_size);
 	if (rc == 0) {
 		/* a thread inherits its creator's mask */
 		sigfillset(&all);
 		must(pthread_sigmask(SIG_SETMASK, &all, &before));
-		rc = pthread_create(&thread->id, &attr, main, arg);
+		rc = pthread_create(ret_thread, &attr, main, arg);
 		must(pthread_sigmask(SIG_SETMASK, &before, NULL));
 	}
 	must(pthread_attr_destroy(&attr));
-	if (rc != 0)
-		munmap(thread->stack, thread->size);
 	return -rc;
-}
-
-void bp__thread_join(struct bp__thread *thread)
-{
-	must(pthread_join(thread->id, NULL));
-	munmap(thread->stack, thread->size);
 }

@@ -82,18 +82,11 @@ uint64_t bp__deadline_ns(int timeout_ms);
 int bp__poll_ms(uint64_t deadline_ns);
 
 /*
- * A thread that no signal of the host process is delivered to (R11), on a stack of
- * our own: those of glibc's stay resident in its cache long after a storm. Start
- * returns -EAGAIN, -ENOMEM.
+ * A joinable thread that no signal of the host process is delivered to (R11). Not on
+ * a stack of our own: sanitizers need more than an application asks for, and take it
+ * where glibc makes the stack. Returns -EAGAIN, -ENOMEM, -EINVAL.
  */
-struct bp__thread {
-	pthread_t id;
-	void *stack;			/* a guard page, and the stack above it */
-	size_t size;			/* of both */
-};
-
-int bp__thread_start(struct bp__thread *thread, size_t stack_size,
+int bp__thread_start(pthread_t *ret_thread, size_t stack_size,
     void *(*main)(void *arg), void *arg);
-void bp__thread_join(struct bp__thread *thread);
 
 #endif /* BP_SYNC_H */

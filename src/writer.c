@@ -109,7 +109,7 @@ void bp__writer_wake_locked(struct bp_conn *c)
 
 void bp__writer_start(struct bp_conn *c)
 {
-	struct bp__thread writer;
+	pthread_t writer;
 	int rc;
 
 	/* it may be that it runs, ends, and is not yet joined before this returns:

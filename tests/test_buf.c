@@ -214,23 +214,6 @@ static void test_buf_that_was_not_delivered_is_discarded(void)
 	finish_all();
 }
 
-static void test_buf_large_ones_use_a_block_again(void)
-{
-	struct bp__buf *buf;
-	void *data;
-
-	start(0);
-	buf = frame_received(LARGE);
-	data = buf->pub.data;
-	bp__buf_done(buf);
-	CHECK_EQ(idle_bytes(), bp__buf_block(LARGE));
-	buf = frame_received(LARGE - 1000);	/* of the same size, as blocks go */
-	CHECK(buf->pub.data == data);
-	CHECK_EQ(idle_bytes(), 0);
-	bp__buf_done(buf);
-	finish_all();
-}
-
 /* A connection's place comes back when nothing of it is kept. */
 static void test_buf_that_is_kept_outlives_its_flow_and_its_qdisc(void)
 {
@@ -402,7 +385,6 @@ int main(int argc, char **argv)
 		TEST(test_buf_reference_of_an_out_queue_does_not_hold_the_charge),
 		TEST(test_buf_may_be_released_by_two_threads_at_once),
 		TEST(test_buf_that_was_not_delivered_is_discarded),
-		TEST(test_buf_large_ones_use_a_block_again),
 		TEST(test_buf_that_is_kept_outlives_its_flow_and_its_qdisc),
 		TEST(test_slice_is_copied_for_who_keeps_it),
 		TEST(test_slice_that_is_large_is_copied_into_a_block),

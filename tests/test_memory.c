@@ -60,30 +60,54 @@ static size_t peak_resident_bytes(void)
 
 /* ---- peers that do not read --------------------------------------------- */
 
-/* Everybody sends for ever and reads nothing; then one comes who does read. */
-static void press_echo_server(struct bp_endpoint *ep, const char *addr)
-{
-	int fds[NEVER_READ], fd, i;
-	size_t before = resident_bytes();
+struct talker {
+	int fd;
+	atomic_bool *stop;
+	struct task *task;
+};
 
-	for (i = 0; i < NEVER_READ; i++)
-		fds[i] = peer_connect(addr);
-	for (i = 0; i < NEVER_READ; i++)
-		CHECK_GE(peer_send_until_stuck(fds[i], 200), 256 * KIB);
-	WAIT_UNTIL(stats_of(ep).throttled == NEVER_READ);
+/* Sends for ever, and never reads. */
+static void talk(void *arg)
+{
+	struct talker *talker = arg;
+
+	while (!atomic_load(talker->stop))
+		peer_send_until_stuck(talker->fd, 10);
+}
+
+static void check_marks(struct bp_endpoint *ep, size_t before)
+{
 	/* the marks, and one frame that was sent when they were not yet met */
 	CHECK_LE(stats_of(ep).out_bytes, NEVER_READ * (256 + 64) * KIB);
 	CHECK_LE(stats_of(ep).held_bytes, small.budget);
 	if (!is_sanitized())
 		CHECK_LE(resident_bytes(), before + small.budget
 		    + NEVER_READ * (256 + 64 + 32) * KIB + BASE);
+}
 
+static void press_echo_server(struct bp_endpoint *ep, const char *addr)
+{
+	struct talker talkers[NEVER_READ];
+	size_t before = resident_bytes();
+	atomic_bool stop = false;
+	int fd, i;
+
+	for (i = 0; i < NEVER_READ; i++) {
+		talkers[i] = (struct talker){ peer_connect(addr), &stop, NULL };
+		talkers[i].task = task_start(talk, &talkers[i]);
+	}
+	WAIT_UNTIL(stats_of(ep).throttled == NEVER_READ);
+	check_marks(ep, before);
+	/* and one comes who does read */
 	fd = peer_connect(addr);
 	peer_send_string(fd, "who reads is served");
 	peer_expect_string(fd, "who reads is served");
 	peer_close(fd);
-	for (i = 0; i < NEVER_READ; i++)
-		peer_reset(fds[i]);
+	atomic_store(&stop, true);
+	for (i = 0; i < NEVER_READ; i++) {
+		task_join(talkers[i].task);
+		peer_reset(talkers[i].fd);
+	}
 	check_quiet(ep);
 }
 

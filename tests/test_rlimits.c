@@ -150,7 +150,7 @@ static void test_rlimits_without_threads_accepting_recovers(void)
 		fds[i] = peer_connect(addr);
 		peer_send_some(fds[i], "hello", 5);
 	}
-	HOLDS_FOR_MS(stats_of(ep).conns <= CLIENTS, 200);
+	WAIT_UNTIL(stats_of(ep).refused > 0);
 	set_limit(RLIMIT_NPROC, before);
 	check_served(addr);
 	for (size_t i = 0; i < CLIENTS; i++)

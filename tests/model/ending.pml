@@ -17,15 +17,20 @@
  *
  * The scene: a connection, accepted or still being made. One thread sends, one
  * consumer receives, one thread ends it, and the peer does anything, or nothing.
- * The writer is started when first needed. A deadline may pass at any time from
- * when it runs. What a section of C leaves to be done without the lock, the
- * chores of conn.h, is done in steps of its own.
+ * The writer is started when first needed. A deadline may pass at any time while
+ * it runs. What a section of C leaves to be done without the lock, the chores of
+ * conn.h, is done in steps of its own. run.sh plays it in parts: the way out, the
+ * way in, both.
  *
  * A section of a lock is one atomic step and a nap is a wait on a condition, as in
- * level.pml, which has the notifications that are left out here.
+ * level.pml, which has the marks and the notifications that are left out here.
  */
-
-/* ---- the connection -------------------------------------------------------------------- */
+#ifndef SENDS
+#define SENDS	1		/* frames that are sent */
+#endif
+#ifndef FRAMES
+#define FRAMES	1		/* frames the peer sends */
+#endif
 
 #define CONNECTING	0
 #define OPEN		1
@@ -42,47 +47,48 @@
 #define FLOW_BROKEN	2
 #define FLOW_CUT	3
 
-/* the socket */
-bool fd_open;
-byte calls;			/* threads in a system call on it */
-bool broken;			/* reset, by us or by the peer */
-bool frame_to_come = true;
-bool peer_fin;			/* and after that nothing */
-
-/* what is true from the beginning, and chosen when it first matters */
-mtype = { UNKNOWN, NO, YES, REFUSES };
-mtype peer_reads = UNKNOWN;	/* what we send; it may also say that it never will */
-mtype muted = UNKNOWN;		/* for ever */
+/* ---- what there is ---------------------------------------------------------------------- */
 
 /* [C] */
 byte state;
 bool was_open;
-bool end_wanted, end_sent, out_dead;
+bool end_wanted, end_sent;	/* FIN after what was accepted; it was sent */
+bool out_dead;			/* nothing goes out any more */
 bool peer_ended, ended_handled, stopping;
-bool let_go;
+bool let_go;			/* reader and writer are through with fd */
 bool linger;			/* its deadline runs */
-bool token;			/* somebody writes to the socket */
-bool from_queue;		/* ... pieces of the queue */
-bool throttled;
+bool token;			/* somebody writes to the socket, */
+bool from_queue;		/* pieces of the queue */
+bool withheld;			/* answers that wait for more of them */
 byte queued, outq;		/* frames accepted; those of them in the queue */
-bool withheld;
+bool throttled, wants, admitted; /* the sender waits; may go on */
 byte writer_state;
-bool wants, admitted;		/* who sends waits; may go on */
-bool c_start, c_free;		/* c->chores */
-byte c_stage;
+bool c_starts, c_frees;		/* c->chores */
+byte c_ends;
 
 /* [Q] */
-byte stage;			/* of the flow; only grows */
-bool frame, ended, closed;	/* entries of its queue, in this order */
+byte stage;			/* of the flow */
+bool frame, ended, closed;	/* what is in its queue, in this order */
 bool turn, watched;
 
 /* [E] */
-bool rings, finished;
+bool rung, finished;
+
+/* the socket */
+bool fd_open;
+byte calls;			/* threads in a system call on it */
+bool broken;			/* reset, by us or by the peer */
+bool peer_fin;
+byte to_come = FRAMES;
+
+/* what holds from the beginning, and is chosen when it first matters */
+mtype = { UNKNOWN, YES, NO, NEVER_AGAIN };
+mtype peer_reads = UNKNOWN;	/* what we send; or says that it does not */
+mtype muted = UNKNOWN;
 
 /* what is observed, to be judged */
-bool waiting;			/* the reader: not in recv, so the reaper polls for it */
-bool writer_gone;
-bool no_more;			/* our close or abort has returned */
+bool in_recv, writer_gone;
+bool no_more;			/* a close or abort of ours has returned */
 byte told_closed;
 
 /* who sleeps, each on a condition of its own (R5) */
@@ -97,23 +103,46 @@ bool asleep[6];
 #define nap(me)		asleep[me] = true; !asleep[me]
 #define wake(who)	asleep[who] = false
 
-/* ---- under C: send.c, writer.c --------------------------------------------------------- */
+/* a system call: begun, and over when it returns */
+#define enter_call()	assert(fd_open); calls++
+#define leave_call()	assert(fd_open); calls--
+
+/* ---- send.c, writer.c: under C ------------------------------------------------------------ */
 
 #define SENDABLE (state <= OPEN && !end_wanted && !out_dead)
+
+/* count_locked(); the high mark is one frame, or more */
+inline count()
+{
+	queued++;
+	if
+	:: throttled = true
+	:: queued == 1
+	fi
+}
+
+/* bp__conn_uncount_locked(), admit_waiting_locked() */
+inline uncount()
+{
+	queued--;
+	if
+	:: throttled && queued == 0 ->
+		throttled = false;
+		if
+		:: wants -> wants = false; count(); admitted = true; wake(SENDER)
+		:: else
+		fi
+	:: else
+	fi
+}
 
 /* bp__writer_wake_locked() */
 inline wake_writer()
 {
 	if
-	:: writer_state == NO_WRITER -> writer_state = STARTING; c_start = true
+	:: writer_state == NO_WRITER -> writer_state = STARTING; c_starts = true
 	:: else -> wake(WRITER)
 	fi
-}
-
-inline wake_senders()
-{
-	wants = false;
-	wake(SENDER)
 }
 
 /* bp__conn_try_end_locked(): FIN, once everything before it is written */
@@ -121,11 +150,11 @@ inline try_end()
 {
 	if
 #ifdef MUTANT_FIN_BEFORE_DATA
-	:: end_wanted && !end_sent && !out_dead && state >= OPEN ->
+	:: end_wanted && !end_sent && !out_dead && !token ->
 #else
 	:: end_wanted && !end_sent && !out_dead && !token && queued == 0 ->
 #endif
-		assert(fd_open && outq == 0 && state >= OPEN && calls <= 1);
+		assert(fd_open && outq == 0);
 		end_sent = true;
 #ifndef MUTANT_NO_LINGER
 		linger = (state == CLOSING);
@@ -136,55 +165,11 @@ inline try_end()
 	fi
 }
 
-/* count_locked(); the high mark is one frame, or two */
-inline count()
-{
-	queued++;
-	if
-	:: throttled = true
-	:: queued < 2
-	fi
-}
-
-/* bp__conn_uncount_locked(), admit_waiting_locked() */
-inline uncount()
-{
-	if
-	:: out_dead
-	:: else ->
-		queued--;
-		if
-		:: throttled && queued == 0 ->
-			throttled = false;
-			if
-			:: wants -> wants = false; count(); admitted = true; wake(SENDER)
-			:: else
-			fi
-		:: else
-		fi;
-		try_end()
-	fi
-}
-
-/* bp__conn_drop_out_locked(): what somebody is writing is his to free */
-inline drop_out()
-{
-	out_dead = true;
-	queued = 0;
-	throttled = false;
-#ifdef MUTANT_PIECES_FREED_IN_USE
-	c_free = c_free || outq > 0;
-#else
-	c_free = c_free || (outq > 0 && !from_queue);
-#endif
-	outq = 0
-}
-
 /* bp__conn_give_token_locked() */
 inline give_token()
 {
 	token = false;
-	c_free = c_free || (from_queue && out_dead);
+	c_frees = c_frees || (from_queue && out_dead);
 	from_queue = false;
 	if
 	:: state >= CLOSING -> wake(READER)
@@ -196,9 +181,29 @@ inline give_token()
 	fi
 }
 
-/* ---- under C: conn.c ---------------------------------------------------------------------- */
+/* bp__conn_drop_out_locked(); pieces that are being written are the writer's to free */
+inline drop_out()
+{
+	out_dead = true;
+	throttled = false;
+	queued = 0;
+#ifdef MUTANT_PIECES_FREED_IN_USE
+	c_frees = c_frees || outq > 0;
+#else
+	c_frees = c_frees || (outq > 0 && !from_queue);
+#endif
+	outq = 0
+}
 
-/* grow_locked(), the one place where state changes */
+/* ---- conn.c: under C -------------------------------------------------------------------------- */
+
+inline wake_senders()
+{
+	wants = false;
+	wake(SENDER)
+}
+
+/* grow_locked(): the one place where state changes */
 inline grow(next)
 {
 	assert(next > state);
@@ -206,53 +211,10 @@ inline grow(next)
 #ifndef MUTANT_SENDERS_NOT_WOKEN
 	wake_senders();
 #endif
-	wake(READER);
 #ifndef MUTANT_WRITER_NOT_WOKEN
-	wake(WRITER)
+	wake(WRITER);
 #endif
-}
-
-/* end_flow_locked() */
-inline end_flow(flow_stage)
-{
-	c_stage = (flow_stage > c_stage -> flow_stage : c_stage)
-}
-
-/* bp__conn_abort_locked() */
-inline abort_conn(flow_stage)
-{
-	if
-	:: state >= ABORTED -> end_flow(flow_stage)
-	:: else ->
-		grow(ABORTED);
-		end_flow(flow_stage);
-		drop_out();
-#ifdef MUTANT_CLOSED_BY_ABORTER
-		fd_open = false;
-#endif
-		broken = broken || fd_open
-	fi
-}
-
-/* bp__conn_close_locked() */
-inline close_conn(flow_stage)
-{
-	if
-#ifdef MUTANT_CLOSE_AFTER_END_IGNORED
-	:: state >= CLOSING
-#else
-	:: state >= CLOSING -> end_flow(flow_stage)
-#endif
-	:: state < CLOSING && (state == CONNECTING || out_dead) ->
-		abort_conn(flow_stage)
-	:: else ->
-		grow(CLOSING);
-		end_flow(flow_stage);
-		if
-		:: end_sent -> linger = true
-		:: else -> end_out()
-		fi
-	fi
+	wake(READER)
 }
 
 /* end_out_locked() */
@@ -261,89 +223,121 @@ inline end_out()
 	end_wanted = true;
 	wake_senders();
 	if
-	:: queued > 0 && !token -> wake_writer()
+	:: end_sent -> linger = (state == CLOSING)
+	:: !end_sent && queued > 0 && !token -> wake_writer()
 	:: else -> try_end()
 	fi
 }
 
-/* bp__conn_out_failed_locked(): nothing goes out any more */
+/*
+ * bp__conn_close_locked(), or, at_once, bp__conn_abort_locked(). Who comes late
+ * may still have less delivered than the first one wanted.
+ */
+inline end_conn(at_once, flow_stage)
+{
+#ifdef MUTANT_LATE_CLOSE_IGNORED
+	c_ends = (state < (at_once -> ABORTED : CLOSING) && flow_stage > c_ends
+	    -> flow_stage : c_ends);
+#else
+	c_ends = (flow_stage > c_ends -> flow_stage : c_ends);
+#endif
+	if
+	:: state >= (at_once -> ABORTED : CLOSING)
+	:: !at_once && state == OPEN && !out_dead -> grow(CLOSING); end_out()
+	:: else ->
+		grow(ABORTED);
+		drop_out();
+#ifdef MUTANT_CLOSED_BY_ABORTER
+		fd_open = false;
+#endif
+		broken = broken || fd_open
+	fi
+}
+
+/* bp__conn_out_failed_locked(): a write has failed; what comes in is still read */
 inline out_failed()
 {
 	if
 	:: out_dead
-	:: else ->
-		drop_out();
-		wake_senders();
-		wake(READER);
-		wake(WRITER);
-		if
 #ifdef MUTANT_FAILED_CLOSE_GOES_ON
-		:: peer_ended && state < CLOSING -> abort_conn(FLOW_BROKEN)
+	:: !out_dead && peer_ended && state < CLOSING ->
 #else
-		:: peer_ended || (state == CLOSING && !end_sent) ->
-			abort_conn(FLOW_BROKEN)
+	:: !out_dead && (peer_ended || state == CLOSING) ->
 #endif
-		:: else
-		fi
+		end_conn(true, FLOW_BROKEN)
+	:: else -> drop_out(); wake_senders(); wake(READER); wake(WRITER)
 	fi
 }
 
-/* bp__conn_unlock(), its first half: what is left to be done without the lock */
-inline unlock()
-{
-	starts = starts || c_start;
-	frees = frees || c_free;
-	ends = (c_stage > ends -> c_stage : ends);
-	c_start = false;
-	c_free = false;
-	c_stage = FLOW_OPEN
-}
+/* ---- without a lock ----------------------------------------------------------------------------- */
 
-/* ---- without a lock, and under Q ------------------------------------------------------------ */
+#define STACK \
+	bool starts, frees; \
+	byte ends
+
+/* bp__conn_unlock(): take the chores, as the last thing in a section, ... */
+inline take_chores()
+{
+	starts = c_starts;
+	frees = c_frees;
+	ends = c_ends;
+	c_starts = false;
+	c_frees = false;
+	c_ends = FLOW_OPEN
+}
 
 #define CLOSED_OFF (stage == FLOW_CUT || (stage == FLOW_BROKEN && muted == YES))
-#define QUIET (watched && !turn && !frame && !ended && !closed)
 
-/* bp__conn_unlock(), its second half; bp__conn_quiet() is called by what it calls */
+/* ... and do them: bp__writer_start(), bp__outq_clear(), bp__flow_end() */
 inline do_chores()
 {
-	do
+	if
 	:: starts ->
-		if	/* bp__writer_start() */
-		:: run writer(); atomic { writer_state = RUNS; wake(READER); unlock() }
-		:: atomic {	/* there is no thread to be had */
-			writer_state = NO_WRITER;
-			abort_conn(FLOW_BROKEN);
-			wake(READER);
-			unlock()
-		   }
-		fi;
-		starts = false
-	:: !starts && (frees || ends > FLOW_OPEN) ->
-		atomic {	/* bp__outq_clear(); Q: bp__flow_end() */
-			assert(!frees || !from_queue);
-			frees = false;
-			stage = (ends > stage -> ends : stage);
-			watched = watched || ends == FLOW_STOPPING;
-			ends = FLOW_OPEN;
+		run writer();
+		atomic {	/* C */
 			if
-			:: CLOSED_OFF -> frame = false; ended = false
+			:: writer_state == STARTING -> writer_state = RUNS
+			:: else		/* there was no thread to be had */
+			fi;
+			wake(READER)
+		}
+	:: else
+	fi;
+	if
+	:: frees || ends > FLOW_OPEN -> atomic {	/* Q */
+		assert(!frees || !from_queue);
+		stage = (ends > stage -> ends : stage);
+		watched = watched || ends == FLOW_STOPPING;
+		if
+		:: CLOSED_OFF -> frame = false; ended = false
+		:: else
+		fi;
+		wake(AT_FLOW)
+	   }
+	:: else
+	fi
+}
+
+#define QUIET (watched && !turn && !frame && !ended && !closed)
+
+/* bp__conn_quiet(): the hook of a flow that is watched */
+inline when_quiet()
+{
+	if
+	:: QUIET ->
+		atomic {	/* C */
+			if
+			:: stopping || ended_handled -> end_conn(false, FLOW_OPEN)
 			:: else
 			fi;
-			quiet = QUIET;
-			wake(AT_FLOW)
+			take_chores()
 		}
-	:: !starts && !frees && ends == FLOW_OPEN && quiet ->
-		atomic {	/* C: bp__conn_quiet() */
-			quiet = false;
-			if
-			:: stopping || ended_handled -> close_conn(FLOW_OPEN); unlock()
-			:: else
-			fi
-		}
-	:: else -> break
-	od
+		do_chores()
+	:: else
+	fi
 }
+
+/* ---- those who write -------------------------------------------------------------------------------- */
 
 inline does_it_read()
 {
@@ -351,26 +345,16 @@ inline does_it_read()
 	:: peer_reads != UNKNOWN
 	:: peer_reads == UNKNOWN -> peer_reads = YES
 	:: peer_reads == UNKNOWN -> peer_reads = NO
-	:: peer_reads == UNKNOWN -> peer_reads = REFUSES
+	:: peer_reads == UNKNOWN -> peer_reads = NEVER_AGAIN
 	fi
 }
 
-/* a system call on the socket: begun, and over when it returns */
-inline enter_call()	{ assert(fd_open); calls++ }
-inline leave_call()	{ assert(fd_open); calls-- }
-
-#define STACK \
-	bool starts, frees, quiet; \
-	byte ends
-
-/* ---- those who send ------------------------------------------------------------------------- */
-
-/* send_message(), send_inline_locked(): two frames, each waits while throttled */
+/* send_message(), send_inline_locked(), append_locked() */
 proctype sender()
 {
 	STACK;
-	bool try_inline;
-	byte left = 2;
+	bool inline_try;
+	byte left = SENDS;
 
 	do
 	:: left > 0 ->
@@ -382,11 +366,12 @@ proctype sender()
 			:: else
 			fi;
 			if
-			:: admitted && !SENDABLE -> uncount()	/* it ended meanwhile */
+			:: !admitted		/* -EPIPE */
+			:: admitted && !SENDABLE -> uncount()
 			:: admitted && SENDABLE && !token && outq == 0 ->
 				token = true;
-				try_inline = true;
-				enter_call()
+				enter_call();
+				inline_try = true
 			:: admitted && SENDABLE && (token || outq > 0) ->
 				outq++;
 				if
@@ -394,26 +379,25 @@ proctype sender()
 				:: else
 				fi
 			:: admitted && SENDABLE && state == OPEN ->
-				outq++;		/* withheld: more answers are to come */
+				outq++;
 				withheld = true
-			:: else			/* -EPIPE */
 			fi;
 			admitted = false;
-			unlock()
+			take_chores()
 		}
 		if
-		:: try_inline -> atomic {	/* C, when the call has returned */
-			try_inline = false;
+		:: inline_try -> atomic {	/* C, when the call has returned */
+			inline_try = false;
 			leave_call();
 			does_it_read();
 			if
-			:: broken || peer_reads == REFUSES -> out_failed()
-			:: !broken && peer_reads != REFUSES && !out_dead -> uncount()
-			:: !broken && peer_reads != REFUSES && !out_dead -> outq++
+			:: broken || peer_reads == NEVER_AGAIN -> out_failed()
+			:: !broken && peer_reads != NEVER_AGAIN && !out_dead -> outq++
+			:: !broken && peer_reads != NEVER_AGAIN && !out_dead -> uncount()
 			:: else
 			fi;
 			give_token();
-			unlock()
+			take_chores()
 		   }
 		:: else
 		fi;
@@ -428,48 +412,57 @@ proctype writer()
 	STACK;
 
 #define WRITER_DONE (out_dead || end_sent || state >= ABORTED)
+	if
+	:: atomic {	/* C: bp__writer_start() has failed */
+		writer_state == STARTING -> writer_state = NO_WRITER;
+		end_conn(true, FLOW_BROKEN);
+		wake(READER);
+		take_chores()
+	   }
+	:: true
+	fi;
 	do
-	:: atomic {	/* C */
+	:: do_chores();
+	   atomic {	/* C */
 		do
 		:: !WRITER_DONE && (token || outq == 0) -> nap(WRITER)
 		:: else -> break
 		od;
 		if
 		:: WRITER_DONE -> break
-		:: else -> token = true; from_queue = true; withheld = false; enter_call()
+		:: else -> token = true; from_queue = true; enter_call()
 		fi;
+		withheld = false;
 		does_it_read()
 	   }
 	   atomic {	/* C, when the blocking call has returned */
 		(peer_reads != NO || broken) -> leave_call();
 		if
-		:: broken || peer_reads == REFUSES -> out_failed()
-		:: !broken && peer_reads == YES && !out_dead ->
-			outq--; token = false; uncount()
+		:: broken || peer_reads == NEVER_AGAIN -> out_failed()
+		:: !broken && peer_reads == YES && !out_dead -> outq--; uncount()
 		:: else
 		fi;
 		give_token();
-		unlock()
+		take_chores()
 	   }
-	   do_chores()
 	od;
 	writer_gone = true
 }
 
-/* ---- the reader ------------------------------------------------------------------------------ */
+/* ---- the reader -------------------------------------------------------------------------------------- */
 
-mtype = { DATA, END, ERROR, NO_MORE };
+mtype = { NOTHING, FRAME, END, ERROR };
 
 /* what recv() returns */
 inline received()
 {
 	atomic {
-		(frame_to_come || peer_fin || broken) -> leave_call();
-		waiting = true;
+		(to_come > 0 || peer_fin || broken) -> leave_call();
+		in_recv = false;
 		if
-		:: frame_to_come -> got = DATA; frame_to_come = false
+		:: to_come > 0 -> to_come--; got = FRAME
 		:: broken -> got = ERROR
-		:: !broken && peer_fin -> got = END
+		:: to_come == 0 && peer_fin && !broken -> got = END
 		fi
 	}
 }
@@ -486,19 +479,18 @@ inline connect()
 		:: state == CONNECTING -> grow(OPEN); was_open = true; give_token()
 		:: else -> fd_open = false
 		fi;
-		unlock()
+		take_chores()
 	   }
-	:: fd_open = false;
-	   atomic { abort_conn(FLOW_BROKEN); unlock() }	/* C: bp__conn_break() */
-	fi;
-	do_chores()
+	   do_chores()
+	:: fd_open = false; got = ERROR
+	fi
 }
 
 /* read_frames(): until there is nothing more to be read */
 inline read_frames()
 {
 	if
-	:: muted = YES
+	:: FRAMES > 0 -> muted = YES
 	:: muted = NO
 	fi;
 	do
@@ -508,16 +500,16 @@ inline read_frames()
 		:: else -> break
 		od;
 		if
-		:: stage != FLOW_OPEN -> got = NO_MORE; break
-		:: else -> enter_call(); waiting = false
+		:: stage != FLOW_OPEN -> got = NOTHING; break
+		:: else -> enter_call(); in_recv = true
 		fi
 	   }
 	   received();
 	   if
-	   :: got == DATA && stage == FLOW_OPEN -> atomic {	/* Q: bp__flow_put() */
+	   :: got == FRAME -> atomic {	/* Q: bp__flow_put() */
 		if
-		:: CLOSED_OFF
-		:: else -> frame = true; wake(IN_RECEIVE)
+		:: stage == FLOW_OPEN -> frame = true; wake(IN_RECEIVE)
+		:: else -> got = NOTHING; break
 		fi
 	      }
 	   :: else -> break
@@ -525,29 +517,26 @@ inline read_frames()
 	od
 }
 
-/* read_ended(), tell_ended() */
+/* read_ended(), tell_ended(); or it was never connected */
 inline read_ended()
 {
+	atomic {	/* C: bp__conn_peer_ended(), bp__conn_break() */
+		peer_ended = (got == END);
+		if
+		:: got == ERROR || (peer_ended && out_dead) ->
+			end_conn(true, FLOW_BROKEN)
+		:: else
+		fi;
+		take_chores()
+	}
+	do_chores();
 	if
-	:: got == END ->
-		atomic {	/* C: bp__conn_peer_ended() */
-			peer_ended = true;
-			if
-			:: out_dead -> abort_conn(FLOW_BROKEN)
-			:: else
-			fi;
-			unlock()
-		}
-		do_chores();
-		atomic {	/* Q: bp__flow_put() */
-			if
-			:: CLOSED_OFF
-			:: else -> ended = true; wake(IN_RECEIVE)
-			fi
-		}
-	:: got == ERROR ->
-		atomic { abort_conn(FLOW_BROKEN); unlock() }
-		do_chores()
+	:: got == END -> atomic {	/* Q: bp__flow_put() */
+		if
+		:: !CLOSED_OFF -> ended = true; wake(IN_RECEIVE)
+		:: else
+		fi
+	   }
 	:: else
 	fi
 }
@@ -556,27 +545,28 @@ inline read_ended()
 inline wait_for_end()
 {
 	atomic {	/* C */
+		token = token && was_open;	/* nobody has written anything */
 		do
 		:: state < CLOSING -> nap(READER)
 		:: else -> break
 		od
 	}
 	do
-	:: atomic { state == CLOSING && !peer_ended -> enter_call(); waiting = false }
-		received();
+	:: atomic { state == CLOSING && !peer_ended -> enter_call() }
+	   received();
+	   if
+	   :: got != FRAME -> atomic {	/* C */
+		peer_ended = true;
 		if
-		:: got != DATA -> atomic {	/* C */
-			peer_ended = true;
-			if
-			:: got == ERROR -> out_failed()
-			:: else
-			fi;
-			unlock()
-		   }
-		   do_chores()
+		:: got == ERROR -> out_failed()
 		:: else
-		fi
-	:: else -> break
+		fi;
+		take_chores()
+	      }
+	      do_chores()
+	   :: else
+	   fi
+	:: state != CLOSING || peer_ended -> break
 	od;
 	atomic {	/* C */
 		do
@@ -585,7 +575,7 @@ inline wait_for_end()
 		od;
 		drop_out();
 		grow(ENDED);
-		unlock()
+		take_chores()
 	}
 	do_chores()
 }
@@ -595,18 +585,17 @@ inline join_writer()
 {
 	atomic {	/* C */
 		do
-#ifdef MUTANT_STARTING_IGNORED
+#ifndef MUTANT_TOKEN_IGNORED
 		:: token -> nap(READER)
-#elif defined MUTANT_TOKEN_IGNORED
+#endif
+#ifndef MUTANT_START_IGNORED
 		:: writer_state == STARTING -> nap(READER)
-#else
-		:: token || writer_state == STARTING -> nap(READER)
 #endif
 		:: else -> break
 		od
 	}
 #ifndef MUTANT_WRITER_NOT_JOINED
-	(writer_state == NO_WRITER || writer_gone)
+	(writer_state != RUNS || writer_gone)
 #endif
 }
 
@@ -614,32 +603,30 @@ inline join_writer()
 proctype reader()
 {
 	STACK;
-	mtype got;
+	mtype got = NOTHING;
 
-	waiting = true;
 	if
-	:: !was_open -> connect()
 	:: was_open
+	:: !was_open -> connect()
 	fi;
 	if
-	:: state == OPEN -> read_frames(); read_ended()
+	:: state == OPEN -> read_frames()
 	:: state != OPEN
 	fi;
-	if
-	:: !was_open -> token = false	/* nobody has written anything */
-	:: else
-	fi;
+	read_ended();
 	wait_for_end();
 	join_writer();
-	atomic { let_go = true; rings = true }		/* C, E: fd can be closed */
-	atomic { closed = true; wake(IN_RECEIVE) }	/* Q: tell_closed() */
-	atomic { finished = true; rings = true }	/* E */
+	atomic { let_go = true; rung = true }			/* C; E */
+	atomic { closed = true; wake(IN_RECEIVE) }		/* Q: tell_closed() */
+	atomic { finished = true; rung = true }			/* E */
 }
 
-/* ---- the reaper -------------------------------------------------------------------------------- */
+/* ---- the reaper ---------------------------------------------------------------------------------------- */
 
-#define STALLED (queued > 0 && (state == OPEN || state == CLOSING) && peer_reads == NO)
-#define SEEN_BROKEN (state == OPEN && waiting && broken)
+#define LINGERS	(linger && state == CLOSING)
+#define STALLED	(queued > 0 && (state == OPEN || state == CLOSING) && peer_reads == NO)
+#define SEEN_BROKEN (broken && state == OPEN && !in_recv)
+#define WITHHELD (withheld && outq > 0 && !token)
 
 proctype reaper()
 {
@@ -647,8 +634,9 @@ proctype reaper()
 	bool last;
 
 	do
-	:: atomic {	/* E, C: reap(), bp__conn_close_fd() */
-		rings -> rings = false; last = finished;
+	:: atomic {	/* E: reap(); C: bp__conn_close_fd() */
+		rung -> rung = false;
+		last = finished;
 		if
 		:: let_go && fd_open ->
 			assert(calls == 0 && !token);
@@ -659,132 +647,109 @@ proctype reaper()
 		if
 		:: !fd_open -> wake(WAIT_CLOSED)
 		:: else
+		fi;
+		if
+		:: last -> break
+		:: else
 		fi
 	   }
-	   if
-	   :: last -> break
-	   :: else
-	   fi
-	:: atomic {	/* C: a deadline is over, or the socket broken with nobody in recv */
-		(linger && state == CLOSING) || STALLED || SEEN_BROKEN ->
-		abort_conn(FLOW_BROKEN);
-		unlock()
-	   }
-	   do_chores()
-	:: atomic {	/* C: look_at_withheld() */
-		withheld && !token && outq > 0 -> wake_writer(); withheld = false; unlock()
+	:: atomic {	/* C: look_at(), look_at_withheld(): it is time */
+		if
+		:: LINGERS || STALLED || SEEN_BROKEN -> end_conn(true, FLOW_BROKEN)
+		:: WITHHELD -> withheld = false; wake_writer()
+		fi;
+		take_chores()
 	   }
 	   do_chores()
 	od
 }
 
-/* ---- the application ------------------------------------------------------------------------------ */
+/* ---- the application ------------------------------------------------------------------------------------- */
 
-/* bp_receive(), bp_event_free(), until CLOSED */
+/* bp_receive(), bp_event_free(), until CLOSED; a frame may make it close */
 proctype consumer()
 {
 	STACK;
-	bool was_end, closes;
+	bool closes, handles_end;
 
 	do
 	:: atomic {	/* Q: bp__qdisc_take() */
 		do
-		:: turn || !(frame || ended || closed) -> nap(IN_RECEIVE)
+		:: !frame && !ended && !closed -> nap(IN_RECEIVE)
 		:: else -> break
 		od;
-		turn = true;
-		was_end = false;
 		if
-		:: frame -> frame = false; assert(!no_more)
-		:: !frame && ended -> ended = false; was_end = true; assert(!no_more)
-		:: !frame && !ended -> told_closed++; break
+		:: frame -> frame = false
+		:: !frame && ended -> ended = false; handles_end = true
+		:: else -> closed = false; told_closed++; break
+		fi;
+		assert(!no_more);
+		turn = true;
+		if
+		:: closes = !handles_end
+		:: true
 		fi
 	   }
-	   if	/* what it may do about a frame */
-	   :: !was_end -> atomic { close_conn(FLOW_CUT); unlock(); closes = true }
-		do_chores()
-	   :: true
-	   fi;
-	   atomic {	/* Q: bp__flow_turn_back() */
-		no_more = no_more || closes;
-		turn = false;
-		quiet = QUIET
-	   }
 	   if
-	   :: was_end -> atomic {	/* C: bp__conn_ended_handled() */
-		ended_handled = true;
-		if
-		:: end_wanted -> close_conn(FLOW_OPEN)
-		:: else
-		fi;
-		unlock()
-	      }
-	      atomic { watched = true; quiet = QUIET }	/* Q: bp__flow_watch() */
+	   :: closes ->
+		atomic { end_conn(false, FLOW_CUT); take_chores() }
+		do_chores()
 	   :: else
 	   fi;
-	   do_chores()
+	   atomic {	/* Q: bp__flow_turn_back() */
+		turn = false;
+		no_more = no_more || closes
+	   }
+	   if
+	   :: handles_end -> atomic {	/* bp__conn_ended_handled(), bp__flow_watch() */
+		ended_handled = true;
+		watched = true
+	      }
+	   :: else
+	   fi;
+	   when_quiet()
 	od
 }
 
-mtype = { CLOSE, ABORT, CLOSE_ABORT, END_CLOSE, STOP, NOTHING };
+mtype = { CLOSE, ABORT, HALF_CLOSE, STOP };
 
-/* one of the ways to end a connection, at any time, and bp_conn_wait_closed() */
+/* Ends it in one of many ways, at any time; or the peer has, and we let it. */
 proctype ender()
 {
 	STACK;
-	mtype way;
+	mtype how = NOTHING;
 
 	if
-	:: way = CLOSE
-	:: way = ABORT
-	:: way = CLOSE_ABORT
-	:: way = END_CLOSE
-	:: way = STOP
-	:: broken || (peer_fin && muted == NO) -> way = NOTHING
+	:: how = CLOSE
+	:: how = ABORT
+	:: how = HALF_CLOSE
+	:: how = STOP
+	:: broken || (peer_fin && muted == NO)
 	fi;
-	if
-	:: way == END_CLOSE -> atomic {		/* C: bp_conn_end() */
-		if
-		:: state < CLOSING ->
-			end_out();
+	do
+	:: how == NOTHING -> break
+	:: else ->
+		atomic {	/* C */
 			if
-			:: ended_handled -> close_conn(FLOW_OPEN)
+			:: how == CLOSE || how == ABORT || state == CONNECTING ->
+				end_conn(how != CLOSE, FLOW_CUT)
+			:: how == HALF_CLOSE && state == OPEN -> end_out()
+			:: how == STOP && state != CONNECTING ->
+				stopping = true;
+				c_ends = FLOW_STOPPING
 			:: else
-			fi
-		:: else
-		fi;
-		unlock()
-	   }
-	   do_chores()
-	:: way == STOP -> atomic {		/* C: bp__conn_stop() */
-		stopping = true;
-		if
-		:: state == CONNECTING -> abort_conn(FLOW_CUT)
-		:: else -> end_flow(FLOW_STOPPING)
-		fi;
-		unlock()
-	   }
-	   do_chores()
-	:: else
-	fi;
-	if
-	:: way == CLOSE || way == CLOSE_ABORT || way == END_CLOSE ->
-		atomic { close_conn(FLOW_CUT); unlock() }
-		do_chores()
-	:: else
-	fi;
-	if
-	:: way == ABORT || way == CLOSE_ABORT ->
-		atomic {
-			no_more = (way == CLOSE_ABORT);
-			abort_conn(FLOW_CUT);
-			unlock()
+			fi;
+			take_chores()
 		}
-		do_chores()
-	:: else
-	fi;
+		do_chores();
+		if
+		:: how == CLOSE -> how = ABORT
+		:: how == HALF_CLOSE -> how = CLOSE
+		:: true -> how = NOTHING
+		fi
+	od;
+	when_quiet();
 	atomic {	/* C: bp_conn_wait_closed() */
-		no_more = no_more || (way != STOP && way != NOTHING);
 		if
 		:: fd_open || state < ENDED -> nap(WAIT_CLOSED)
 		:: else
@@ -807,7 +772,7 @@ init
 {
 	atomic {
 		if
-		:: state = OPEN; fd_open = true; was_open = true
+		:: state = OPEN; was_open = true; fd_open = true
 		:: state = CONNECTING; token = true
 		fi;
 		run sender();
