@@ -213,6 +213,13 @@ static inline struct bp_conn *bp__conn_of_flow(struct bp__flow *flow)
 
 /* ---- out: send.c, writer.c, notify.c ----------------------------------------------- */
 
+/* n bytes went to the socket. */
+static inline void bp__conn_sent(struct bp_conn *c, size_t n)
+{
+	atomic_fetch_add_explicit(&c->bytes_out, n, memory_order_relaxed);
+	atomic_fetch_add_explicit(&c->flow.q->sent_bytes, n, memory_order_relaxed);
+}
+
 /* n bytes accepted were written, or will not be. */
 void bp__conn_uncount_locked(struct bp_conn *c, size_t n)
     BP__REQUIRES(c->lock);

@@ -53,7 +53,6 @@ struct bp_endpoint {
 	uint64_t stop_deadline_ns;
 	struct bp__list stop_waiters;
 	uint64_t opened, closed, refused;
-	uint64_t ended_sent_bytes;	/* of connections that are gone */
 	uint64_t last_seq;
 };
 

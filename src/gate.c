@@ -17,8 +17,10 @@
 
 void bp__flow_leave_place_locked(struct bp__flow *flow)
 {
-	if (flow->finished && atomic_exchange(&flow->mutes, 0) > 0)
+	if (flow->finished && atomic_exchange(&flow->mutes, 0) > 0) {
 		flow->q->muted--;
+		flow->muted_ns += bp__now_ns() - flow->muted_since_ns;
+	}
 	/* not before all is given back: else reconnecting defeats every bound */
 	if (flow->in_place && flow->finished && flow->peer.held == 0) {
 		flow->in_place = false;
@@ -112,9 +114,9 @@ bool bp__flow_pass_gate_locked(struct bp__flow *flow, size_t cost, size_t block)
 		if (!request->granted && bp__flow_stage(flow) == BP__FLOW_OPEN)
 			q->futile_wakeups++;
 	}
-	flow->gate_ns += bp__now_ns() - flow->asking_since_ns;
 	if (request->granted)
 		return true;
+	flow->gate_ns += bp__now_ns() - flow->asking_since_ns;
 	request->waiting = false;
 	q->waiting--;
 	cancel_locked(request);

@@ -272,6 +272,8 @@ void bp__qdisc_pump_locked(struct bp__qdisc *q)
 			assert(q->held <= q->budget);
 		}
 		if (request->waiting) {
+			request->flow->gate_ns +=
+			    bp__now_ns() - request->flow->asking_since_ns;
 			request->waiting = false;
 			q->waiting--;
 			bp__signal(&request->flow->reader_cond);
@@ -345,6 +347,7 @@ bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns)
 
 void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret)
 {
+	ret->sent_bytes = atomic_load(&q->sent_bytes);
 	ret->wait_p50_ns = bp__waits_percentile_ns(&q->waits, 50);
 	ret->wait_p99_ns = bp__waits_percentile_ns(&q->waits, 99);
 	ret->wait_max_ns = atomic_load(&q->waits.max_ns);

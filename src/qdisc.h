@@ -117,6 +117,7 @@ struct bp__qdisc {
 	/* lock-free */
 	atomic_size_t refs;		/* of the endpoint around it */
 	struct bp__waits waits;		/* time in queue */
+	_Atomic uint64_t sent_bytes;	/* by all connections, ever */
 
 	/* [Q] */
 	struct bp__mutex lock;

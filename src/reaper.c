@@ -286,7 +286,6 @@ static void reap(struct bp_endpoint *ep)
 		bp__list_remove(&c->withhold_link);
 		ep->n_conns--;
 		ep->closed += c->was_open;
-		ep->ended_sent_bytes += atomic_load(&c->bytes_out);
 		bp__unlock(&ep->lock);
 		bp_conn_unref(c);
 	}

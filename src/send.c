@@ -260,7 +260,7 @@ static int send_inline_locked(struct bp_conn *c, const struct message *m)
 		if (rest.bytes > 0)
 			rc = -EPIPE;
 	} else {
-		atomic_fetch_add(&c->bytes_out, (uint64_t)sent);
+		bp__conn_sent(c, (size_t)sent);
 		bp__outq_join_front(&c->outq, &rest);
 		bp__conn_uncount_locked(c, (size_t)sent);
 	}

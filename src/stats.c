@@ -17,12 +17,10 @@ void bp_endpoint_stats(struct bp_endpoint *ep, struct bp_endpoint_stats *ret)
 	memset(ret, 0, sizeof *ret);
 	bp__qdisc_stats(&ep->qdisc, ret);
 	while ((c = bp__endpoint_next(ep, c)) != NULL) {
-		ret->sent_bytes += atomic_load(&c->bytes_out);
 		ret->out_bytes += bp_conn_pending(c);
 		ret->throttled += bp_conn_throttled(c);
 	}
 	bp__lock(&ep->lock);
-	ret->sent_bytes += ep->ended_sent_bytes;
 	ret->opened = ep->opened;
 	ret->closed = ep->closed;
 	ret->refused = ep->refused;

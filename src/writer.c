@@ -32,7 +32,7 @@ static void end_locked(struct bp_conn *c, ssize_t sent)
 	if (sent < 0) {
 		bp__conn_out_failed_locked(c, (int)sent);
 	} else if (!c->out_dead) {
-		atomic_fetch_add(&c->bytes_out, (uint64_t)sent);
+		bp__conn_sent(c, (size_t)sent);
 		bp__outq_consume(&c->outq, (size_t)sent, &c->chores.dead);
 		c->token = false;
 		bp__conn_uncount_locked(c, (size_t)sent);

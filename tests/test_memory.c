@@ -146,6 +146,44 @@ static void test_peers_that_never_read_cost_their_marks_with_a_consumer(void)
 	finish(ep);
 }
 
+static void send_a_mib(void *arg)
+{
+	static const char zeros[MIB];
+
+	peer_send(*(int *)arg, zeros, sizeof zeros);
+}
+
+/* P9: what others hold of the pool takes nothing from what is set aside for one. */
+static void test_a_peer_lives_on_its_own_share_while_another_holds_the_pool(void)
+{
+	char addr[ADDR_MAX];
+	struct bp_endpoint *ep = serve(&small, NULL, addr);
+	int greedy = peer_connect(addr), modest;
+	struct bp_conn *conn = only_conn(ep);
+	struct bp_event *event;
+	struct task *sending;
+	size_t received = 0;
+
+	skip_event(ep, BP_OPENED);
+	peer_send_until_stuck(greedy, 100);
+	WAIT_UNTIL(stats_of(ep).waiting == 1);
+	bp_conn_mute(conn);		/* so its events stay where they are */
+	modest = peer_connect(addr);
+	sending = task_start(send_a_mib, &modest);
+	skip_event(ep, BP_OPENED);
+	WAIT_UNTIL(stats_of(ep).waiting == 2);
+	for (; received < MIB; bp_event_free(event)) {
+		event = next_event(ep, BP_RECEIVED);
+		CHECK(event->conn != conn);
+		received += event->buf->len;
+	}
+	task_join(sending);
+	bp_conn_unref(conn);
+	peer_reset(greedy);
+	peer_close(modest);
+	finish(ep);
+}
+
 /* ---- peers that say nothing --------------------------------------------- */
 
 /*
@@ -328,6 +366,7 @@ int main(int argc, char **argv)
 	static const struct test tests[] = {
 		TEST(test_peers_that_never_read_cost_their_marks_with_a_handler),
 		TEST(test_peers_that_never_read_cost_their_marks_with_a_consumer),
+		TEST(test_a_peer_lives_on_its_own_share_while_another_holds_the_pool),
 		TEST(test_300_idle_connections_cost_less_than_32_kib_each),
 		TEST(test_a_length_of_4_gib_allocates_nothing),
 		TEST(test_100_announced_frames_stay_within_the_budget),

@@ -743,9 +743,9 @@ proctype ender()
 		}
 		do_chores();
 		if
-		:: how == CLOSE -> how = ABORT
 		:: how == HALF_CLOSE -> how = CLOSE
-		:: true -> how = NOTHING
+		:: how == CLOSE -> how = ABORT
+		:: how != HALF_CLOSE -> how = NOTHING
 		fi
 	od;
 	when_quiet();
