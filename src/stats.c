@@ -29,9 +29,10 @@ void bp_endpoint_stats(struct bp_endpoint *ep, struct bp_endpoint_stats *ret)
 
 static void way_in(struct bp__flow *flow, struct bp_conn_stats *ret)
 {
-	uint64_t now = bp__now_ns();
+	uint64_t now;
 
 	bp__lock(&flow->q->lock);
+	now = bp__now_ns();	/* not before: what began while this waited */
 	ret->received_bytes = flow->received_bytes;
 	ret->received_frames = flow->received_frames;
 	ret->gate_ns = flow->gate_ns;
@@ -48,9 +49,10 @@ static void way_in(struct bp__flow *flow, struct bp_conn_stats *ret)
 
 static void way_out(struct bp_conn *c, struct bp_conn_stats *ret)
 {
-	uint64_t now = bp__now_ns();
+	uint64_t now;
 
 	bp__lock(&c->lock);
+	now = bp__now_ns();
 	if (c->fd >= 0 && !c->was_reset) {
 		bp__sock_stats(c->fd, ret);
 	} else {
