@@ -183,7 +183,9 @@ static int queue_frames(struct bp__inbox *in, struct bp__frame frame)
 
 	do {
 		one = cost_of(in, frame.len);
-		if (n > 0 && cost + one > in->c->flow.q->cost_max)
+		/* no more than the guarantee has for overheads: who waits for the
+		 * pool may wait for others */
+		if (n > 0 && cost + one > in->c->flow.q->guarantee / 2)
 			break;
 		cost += one;
 		cuttings[n].payload = bp__inbox_take(in, &frame);

@@ -47,6 +47,20 @@ static int cut_expected(const struct bp__inbox *in, struct bp__frame *frame)
 	return have >= frame->len ? BP__CUT_WHOLE : BP__CUT_PART;
 }
 
+/*
+ * How much to ask for when nobody says how much is wanted: not more than the
+ * guarantee, or it would wait for the pool beside peers that hold all of it.
+ */
+static size_t any_max(const struct bp__inbox *in)
+{
+	size_t share = in->c->flow.q->guarantee / 8 * 7;
+
+	if (share < 2 * BP__SMALL + BP__EVENT_COST)
+		return BP__SMALL;
+	share -= BP__SMALL + BP__EVENT_COST;
+	return share < ANY_MAX ? share : ANY_MAX;
+}
+
 /* Whatever arrives: what is at hand, and without a chunk what the kernel has, too. */
 static int cut_any(const struct bp__inbox *in, struct bp__frame *frame)
 {
@@ -57,9 +71,10 @@ static int cut_any(const struct bp__inbox *in, struct bp__frame *frame)
 		return BP__CUT_NONE;
 	if (in->no_chunk && have == BP__SMALL) {
 		frame->len += in->c->sock->pending(in->c->fd);
-		max = max < ANY_MAX ? max : ANY_MAX;
 		if (frame->len > max)
 			frame->len = max;
+		if (frame->len > any_max(in))
+			frame->len = any_max(in);
 	}
 	return frame->len <= have ? BP__CUT_WHOLE : BP__CUT_PART;
 }

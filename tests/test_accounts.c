@@ -131,6 +131,25 @@ static void test_accounts_held_and_idle_stay_within_the_budget(void)
 	rig_finish(&rig, feeds);
 }
 
+/* Where the frame is in hand before anybody is asked, it is charged all the same. */
+static void test_accounts_blocks_count_where_there_is_no_budget(void)
+{
+	static const struct bp_qdisc_ops *const qdiscs[] = {
+		&bp_qdisc_unbounded, &bp_qdisc_one_place, &bp_qdisc_bounded,
+	};
+	void *block;
+	size_t i;
+
+	for (i = 0; i < COUNT_OF(qdiscs); i++) {
+		with(1, (struct bp_endpoint_config){ .qdisc = qdiscs[i], .places = 1 });
+		block = block_get(feeds[0], 64 * KIB);
+		CHECK_EQ(rig_stats(&rig).held_bytes, 64 * KIB);
+		block_back(feeds[0], block, 64 * KIB);
+		CHECK_EQ(idle_bytes(), 64 * KIB);
+		rig_finish(&rig, feeds);
+	}
+}
+
 static void test_accounts_promise_that_is_not_kept_is_taken_back(void)
 {
 	with(1, (struct bp_endpoint_config){
@@ -264,6 +283,7 @@ int main(int argc, char **argv)
 		TEST(test_accounts_place_comes_back_when_nothing_is_charged_any_more),
 		TEST(test_accounts_block_that_is_idle_is_taken_again),
 		TEST(test_accounts_held_and_idle_stay_within_the_budget),
+		TEST(test_accounts_blocks_count_where_there_is_no_budget),
 		TEST(test_accounts_promise_that_is_not_kept_is_taken_back),
 		TEST(test_accounts_blocks_go_back_after_a_second_and_with_the_last_flow),
 		TEST(test_accounts_block_may_come_back_when_no_flow_is_left),

@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "corners.h"
 #include "faults.h"
 #include "harness.h"
 #include "peer.h"
@@ -297,13 +298,13 @@ static void test_faults_of_memory_never_leave_half_a_frame_in_the_stream(void)
 {
 	struct bp_conn_config config = { .framer = &bp_framer_u32be,
 	    .sndbuf = 16 << 10, .linger_ms = 200 };
-	static char frame[30000];
+	static char frame[200000];	/* more than the kernel takes at once */
 
-	for (unsigned long nth = 1; nth <= 12; nth++) {
+	for (unsigned long nth = 1; nth <= 6; nth++) {
 		char addr[ADDR_MAX];
 		struct bp_endpoint *ep = serve(NULL, &config, addr);
 		int fd = peer_connect_rcvbuf(addr, 16 << 10), end = 0, rc, frames = 0;
-		struct bp_conn *conn = only_conn(ep);
+		struct bp_conn *conn = take_opened(ep);
 		uint64_t got;
 
 		faults_arm(FAULTS_MEMORY, nth, ULONG_MAX, 0);
@@ -361,7 +362,7 @@ static void test_faults_of_the_wall_clock_change_nothing(void)
 	struct bp_conn_config config = { .idle_ms = 200 };
 	char addr[ADDR_MAX];
 	struct bp_endpoint *ep = serve(NULL, &config, addr);
-	uint64_t start = now_ns(), took;
+	uint64_t start = now_ns();
 	int fd = peer_connect(addr);
 	struct bp_event *event = next_event(ep, BP_OPENED);
 
@@ -369,8 +370,7 @@ static void test_faults_of_the_wall_clock_change_nothing(void)
 	bp_event_free(event);
 	start = now_ns();
 	CHECK_EQ(bp_receive(ep, &event, 60), -ETIMEDOUT);
-	took = now_ns() - start;
-	CHECK_GE(took, 60 * 1000000);
+	CHECK_GE(now_ns() - start, 60 * 1000000);
 	event = next_event(ep, BP_CLOSED);
 	CHECK_EQ(event->reason, BP_REASON_IDLE);
 	CHECK_GE(now_ns() - start, 100 * 1000000);

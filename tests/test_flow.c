@@ -66,6 +66,7 @@ static void test_flow_muted_is_passed_over_and_loses_nothing(void)
 	read_frames(2);
 	bp__flow_mute(flow);
 	CHECK_EQ(rig_stats(&rig).muted, 1);
+	CHECK_EQ(rig_peek(&rig, &rig.q.shown), 0);	/* else it would hide a stall */
 	check_nothing_ready();
 	read_frames(1);
 	CHECK_EQ(feed_read(other, 10), 0);

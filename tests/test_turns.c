@@ -104,6 +104,10 @@ static void test_reader_waits_while_throttled_and_coupled(void)
 	HOLDS_FOR_MS(reader_waits(), 5);
 	bp__flow_unmute(flow);
 	check_reader(0);
+	set_throttled(true);
+	start_reader(may_read);
+	set_throttled(false);
+	check_reader(0);
 	finish_all();
 }
 

@@ -208,6 +208,9 @@ static void check_conn(struct corner *c)
 	}
 	if (c->sleeper->to_unmute && gentle && c->ender->of_endpoint)
 		bp_conn_unmute(c->conn);	/* what was read is still given */
+	if (!c->ender->in_good_order && !gentle)
+		expect(c, bp_conn_wait_closed(c->conn, SLOW(PROMPT_MS)) == 0,
+		    "it ends without a consumer");	/* R4 */
 	reason = await_closed(c, SLOW(PROMPT_MS));
 	snprintf(text, sizeof text, "CLOSED in time, reason %d is right", reason);
 	expect(c, reason == want || (reason == BP_REASON_ABORT

@@ -121,21 +121,6 @@ inline count()
 	fi
 }
 
-/* bp__conn_uncount_locked(), admit_waiting_locked() */
-inline uncount()
-{
-	queued--;
-	if
-	:: throttled && queued == 0 ->
-		throttled = false;
-		if
-		:: wants -> wants = false; count(); admitted = true; wake(SENDER)
-		:: else
-		fi
-	:: else
-	fi
-}
-
 /* bp__writer_wake_locked() */
 inline wake_writer()
 {
@@ -162,6 +147,28 @@ inline try_end()
 		wake(READER);
 		wake(WRITER)
 	:: else
+	fi
+}
+
+/* bp__conn_uncount_locked(), admit_waiting_locked() */
+inline uncount()
+{
+	if
+	:: out_dead		/* it was counted off with all the rest */
+	:: else ->
+		queued--;
+		if
+		:: throttled && queued == 0 ->
+			throttled = false;
+			if
+			:: wants -> wants = false; count(); admitted = true; wake(SENDER)
+			:: else
+			fi
+		:: else
+		fi;
+#ifndef MUTANT_COUNTED_OFF_IN_SILENCE
+		try_end()
+#endif
 	fi
 }
 
@@ -272,7 +279,7 @@ inline out_failed()
 /* ---- without a lock ----------------------------------------------------------------------------- */
 
 #define STACK \
-	bool starts, frees; \
+	bool starts, frees, quiet; \
 	byte ends
 
 /* bp__conn_unlock(): take the chores, as the last thing in a section, ... */
@@ -287,6 +294,8 @@ inline take_chores()
 }
 
 #define CLOSED_OFF (stage == FLOW_CUT || (stage == FLOW_BROKEN && muted == YES))
+
+#define QUIET (watched && !turn && !frame && !ended && !closed)
 
 /* ... and do them: bp__writer_start(), bp__outq_clear(), bp__flow_end() */
 inline do_chores()
@@ -312,19 +321,19 @@ inline do_chores()
 		:: CLOSED_OFF -> frame = false; ended = false
 		:: else
 		fi;
+		quiet = QUIET;
 		wake(AT_FLOW)
 	   }
 	:: else
 	fi
 }
 
-#define QUIET (watched && !turn && !frame && !ended && !closed)
-
-/* bp__conn_quiet(): the hook of a flow that is watched */
+/* bp__conn_quiet(): the hook of a flow that is watched, when nothing of it is left */
 inline when_quiet()
 {
 	if
-	:: QUIET ->
+	:: quiet ->
+		quiet = false;
 		atomic {	/* C */
 			if
 			:: stopping || ended_handled -> end_conn(false, FLOW_OPEN)
@@ -335,6 +344,12 @@ inline when_quiet()
 		do_chores()
 	:: else
 	fi
+}
+
+/* bp__conn_ended_handled(), bp__flow_watch() */
+inline end_handled()
+{
+	atomic { ended_handled = true; watched = true; quiet = QUIET }
 }
 
 /* ---- those who write -------------------------------------------------------------------------------- */
@@ -530,6 +545,7 @@ inline read_ended()
 		take_chores()
 	}
 	do_chores();
+#if FRAMES > 0
 	if
 	:: got == END -> atomic {	/* Q: bp__flow_put() */
 		if
@@ -539,6 +555,12 @@ inline read_ended()
 	   }
 	:: else
 	fi
+#else
+	if
+	:: got == END && !CLOSED_OFF -> end_handled(); when_quiet()
+	:: else
+	fi
+#endif
 }
 
 /* wait_for_end(), discard_to_end() */
@@ -617,7 +639,11 @@ proctype reader()
 	wait_for_end();
 	join_writer();
 	atomic { let_go = true; rung = true }			/* C; E */
+#if FRAMES > 0
 	atomic { closed = true; wake(IN_RECEIVE) }		/* Q: tell_closed() */
+#else
+	told_closed++;
+#endif
 	atomic { finished = true; rung = true }			/* E */
 }
 
@@ -698,13 +724,11 @@ proctype consumer()
 	   fi;
 	   atomic {	/* Q: bp__flow_turn_back() */
 		turn = false;
-		no_more = no_more || closes
+		no_more = no_more || closes;
+		quiet = QUIET
 	   }
 	   if
-	   :: handles_end -> atomic {	/* bp__conn_ended_handled(), bp__flow_watch() */
-		ended_handled = true;
-		watched = true
-	      }
+	   :: handles_end -> end_handled()
 	   :: else
 	   fi;
 	   when_quiet()
@@ -773,12 +797,23 @@ init
 	atomic {
 		if
 		:: state = OPEN; was_open = true; fd_open = true
+#ifdef MADE
 		:: state = CONNECTING; token = true
+#endif
 		fi;
+#ifdef THROTTLED
+		queued = 1;
+		outq = 1;
+		throttled = true;
+		writer_state = RUNS;
+		run writer();
+#endif
 		run sender();
 		run reader();
 		run reaper();
+#if FRAMES > 0
 		run consumer();
+#endif
 		run ender();
 		run peer()
 	}
