@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <syslog.h>
 
-#define STOP_SLACK_MS 250		/* P13: what stop may take beyond its grace */
+#define STOP_SLACK_MS 200		/* of the 250 that P13 gives it beyond the grace */
 #define STOP_SLACK_PER_CONN_NS (BP__MS / 10)
 
 static struct bp_endpoint *endpoint_of(struct bp__qdisc *q)

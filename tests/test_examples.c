@@ -39,8 +39,10 @@ static pid_t run(const char *program, const char *first, const char *second)
 	pid_t pid;
 
 	snprintf(path, sizeof path, "%s/%s", place ? place : "tests/examples", program);
-	if (access(path, X_OK) != 0)
+	if (access(path, X_OK) != 0) {
+		rmdir(directory);
 		skip_test("%s is not there", path);
+	}
 	pid = fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {

@@ -147,9 +147,11 @@ static void wait_receive(void *arg)
 {
 	struct waits *w = arg;
 	struct bp_event *event;
+	int rc = bp_receive(w->ep, &event, BP_FOREVER);
 
-	if ((w->rc[RECEIVE] = bp_receive(w->ep, &event, BP_FOREVER)) == 0)
+	if (rc == 0)
 		bp_event_free(event);
+	w->rc[RECEIVE] = rc;
 }
 
 static void wait_send(void *arg)
