@@ -20,6 +20,6 @@ check "headers are in Makefile.am" all_are_named include/*.h
 check "the library's sources are in Makefile.am" all_are_named src/*.[ch]
 check "the demos' sources are in Makefile.am" all_are_named demos/*.[ch]
 check "suites, helpers and checks are in Makefile.am" all_are_named \
-    tests/*.[ch] tests/*.sh tests/examples/*.c tests/model/*
+    tests/*.[ch] tests/*.sh tests/examples/*.c
 check "documents are in Makefile.am" all_are_named *.md docs/* man/*.[1-9]
 plan

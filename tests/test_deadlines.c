@@ -177,8 +177,8 @@ static void send_zeros(void *arg)
 		;
 }
 
-static void write_to_reader(struct slow_reader *reader, struct seen *seen,
-    int write_ms, bool ends)
+static void write_to_reader(struct slow_reader *reader, int rcvbuf,
+    struct seen *seen, int write_ms, bool ends)
 {
 	struct bp_conn_config config = { .ops = &seen_ops, .data = seen,
 	    .write_ms = write_ms, .sndbuf = 32768, .out_high = 65536 };
@@ -188,7 +188,7 @@ static void write_to_reader(struct slow_reader *reader, struct seen *seen,
 	struct task *sending;
 	uint64_t began;
 
-	reader->fd = peer_connect_rcvbuf(addr, 65536);
+	reader->fd = peer_connect_rcvbuf(addr, rcvbuf);
 	conn = only_conn(ep);
 	slow_reader_start(reader);
 	sending = task_start(send_zeros, conn);
@@ -213,13 +213,25 @@ static void write_to_reader(struct slow_reader *reader, struct seen *seen,
 	finish(ep);
 }
 
-/* Behaviour 20: progress is a rate, never "a byte moved" */
+/* Behaviour 20 */
 static void test_a_reader_of_a_byte_now_and_then_is_cut_off(void)
 {
 	struct slow_reader reader = { .step = 1, .pause_ms = 20 };
 	struct seen seen = { 0 };
 
-	write_to_reader(&reader, &seen, 300, true);
+	write_to_reader(&reader, 65536, &seen, 300, true);
+}
+
+/*
+ * Behaviour 20: progress is a rate, never "a byte moved". So small a buffer opens
+ * its window, by a KiB or so, several times in write_ms.
+ */
+static void test_a_reader_of_2_kib_in_write_ms_is_cut_off(void)
+{
+	struct slow_reader reader = { .step = 64, .pause_ms = 10 };
+	struct seen seen = { 0 };
+
+	write_to_reader(&reader, 2304, &seen, 400, true);
 }
 
 /* Behaviour 20 */
@@ -228,7 +240,7 @@ static void test_a_slow_but_steady_reader_is_not_cut_off(void)
 	struct slow_reader reader = { .step = 8192, .pause_ms = 5 };
 	struct seen seen = { 0 };
 
-	write_to_reader(&reader, &seen, 200 * slow_factor(), false);
+	write_to_reader(&reader, 65536, &seen, 200 * slow_factor(), false);
 	CHECK_EQ(atomic_load(&seen.reason), BP_REASON_ABORT);
 }
 
@@ -286,43 +298,48 @@ static void test_linger_with_bytes_unacknowledged_is_a_stalled_write(void)
 
 /* ---- time that is ours -------------------------------------------------- */
 
-static void send_eight_frames(void *arg)
+static void receive_frame(struct bp_endpoint *ep)
 {
-	int fd = *(int *)arg, i;
-	char *data = calloc(1, MIB);
+	struct bp_event *event = next_event(ep, BP_RECEIVED);
 
-	REQUIRE(data != NULL);
-	for (i = 0; i < 8; i++)
-		peer_send_u32be(fd, data, MIB);
-	free(data);
-	peer_half_close(fd);
+	CHECK_EQ(event->buf->len, MIB);
+	bp_event_free(event);
 }
 
-/* What a frame waited for room is not the peer's time. */
+/*
+ * What a frame waited for room is not the peer's time. (linger is short so that
+ * deadlines are looked at often.)
+ */
 static void test_time_at_the_gate_is_not_charged_to_the_frame(void)
 {
+	static const char zeros[MIB];
+	const int ms = 200 * slow_factor();
 	struct bp_endpoint_config small = { .budget = 4 * MIB, .conns_max = 8 };
 	struct bp_conn_config config = { .framer = &bp_framer_u32be,
-	    .frame_ms = 150 * slow_factor() };
+	    .frame_ms = ms, .linger_ms = 20 };
 	char addr[ADDR_MAX];
 	struct bp_endpoint *ep = serve(&small, &config, addr);
 	int fd = peer_connect(addr), i;
-	struct task *sending = task_start(send_eight_frames, &fd);
-	struct bp_event *event;
 
 	skip_event(ep, BP_OPENED);
+	for (i = 0; i < 3; i++)
+		peer_send_u32be(fd, zeros, MIB);
+	WAIT_UNTIL(stats_of(ep).received_events == 3);
+	/* there is no room for another: it waits, with its first bytes sent */
+	peer_send(fd, "\0\x10\0\0", 4);
+	peer_send(fd, zeros, 1000);
 	WAIT_UNTIL(stats_of(ep).waiting == 1);
-	HOLDS_FOR_MS(stats_of(ep).waiting == 1, SLOW(400));
+	HOLDS_FOR_MS(stats_of(ep).waiting == 1, 2 * ms);
 	CHECK_LE(stats_of(ep).held_bytes, 4 * MIB);
-	for (i = 0; i < 8; i++) {
-		event = next_event(ep, BP_RECEIVED);
-		CHECK_EQ(event->buf->len, MIB);
-		bp_event_free(event);
-	}
+	receive_frame(ep);
+	WAIT_UNTIL(stats_of(ep).waiting == 0);
+	HOLDS_FOR_MS(stats_of(ep).closed == 0, ms / 2);
+	peer_send(fd, zeros, MIB - 1000);
+	for (i = 0; i < 3; i++)
+		receive_frame(ep);
+	peer_close(fd);
 	skip_event(ep, BP_ENDED);
 	skip_event(ep, BP_CLOSED);
-	task_join(sending);
-	peer_close(fd);
 	finish(ep);
 }
 
@@ -337,6 +354,7 @@ int main(int argc, char **argv)
 		TEST(test_silence_both_ways_ends_with_idle),
 		TEST(test_bytes_either_way_put_idle_off),
 		TEST(test_a_reader_of_a_byte_now_and_then_is_cut_off),
+		TEST(test_a_reader_of_2_kib_in_write_ms_is_cut_off),
 		TEST(test_a_slow_but_steady_reader_is_not_cut_off),
 		TEST(test_close_to_a_peer_that_does_not_read_is_a_stalled_write),
 		TEST(test_linger_with_bytes_unacknowledged_is_a_stalled_write),

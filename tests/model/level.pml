@@ -22,9 +22,12 @@
  * ends it, so one that comes too early is lost, as in life.
  */
 #define FRAMES	2	/* from the peer */
-#define SENDS	2	/* of the other thread, 1 byte and HIGH bytes in turn */
+#ifndef SENDS
+#define SENDS 2
+#endif
+	/* of the other thread, 1 byte and HIGH bytes in turn */
 #define HIGH	2	/* bytes */
-#define LOW	0
+#define LOW	1
 
 /* who may sleep, each on a condition of its own (R5) */
 #define CONSUMER	0	/* in bp_send() */
@@ -75,9 +78,10 @@ byte handed;			/* what the consumer is given */
 #define DECIDE_AND_PARK atomic
 #endif
 
-#ifdef MUTANT_LEVEL_COPIED
-bool copy;			/* [Q] the qdisc's own note of the level */
-#define LEVEL copy
+#ifdef MUTANT_LEVEL_COPIED	/* the qdisc goes by a note of its own */
+bool noted;			/* [C] the level that somebody carries there */
+bool note;			/* [Q] */
+#define LEVEL note
 #else
 #define LEVEL throttled
 #endif
@@ -102,7 +106,13 @@ inline take_ready()
 	:: shown ->
 		shown = false;
 		if
-		:: entries > 0 && !LEVEL -> entries--; handed = FRAME; turn = true
+#ifdef MUTANT_LEVEL_NOT_READ_AGAIN
+		:: entries > 0 ->
+#else
+		:: entries > 0 && !LEVEL ->
+#endif
+			assert(!LEVEL);
+			entries--; handed = FRAME; turn = true
 		:: entries == 0 -> last = false; handed = CLOSED; turn = true
 		:: else
 		fi
@@ -133,9 +143,6 @@ inline show_oldest()
 inline visit()
 {
 	atomic {	/* Q */
-#ifdef MUTANT_LEVEL_COPIED
-		copy = false;
-#endif
 		show_oldest();
 		if
 		:: parked && !LEVEL -> wake(AT_FLOW)
@@ -197,17 +204,28 @@ inline notify()
 
 /* ---- conn.c: what a section of C leaves to be done without the lock --------------- */
 
-/* bp__conn_unlock(), its first half; the last step of a section */
+/* bp__conn_unlock(): take the chores, as the last thing in a section, ... */
 inline take_chores()
 {
 	must_visit = unblock;
 	unblock = false;
+#ifdef MUTANT_LEVEL_COPIED
+	must_note = noted != throttled;
+	noted = throttled;
+	new_note = noted;
+#endif
 	must_tell = !telling && told != throttled
 }
 
-/* and the second */
+/* ... and do them */
 inline do_chores()
 {
+#ifdef MUTANT_LEVEL_COPIED
+	if
+	:: must_note -> note = new_note; must_note = false
+	:: else
+	fi;
+#endif
 	if
 	:: must_visit -> must_visit = false; visit()
 	:: else
@@ -244,7 +262,7 @@ inline try_end()
 inline clear_level()
 {
 	throttled = false;
-#ifndef MUTANT_VISIT_SKIPPED
+#if !defined MUTANT_VISIT_SKIPPED && !defined MUTANT_VISIT_EARLY
 	unblock = true		/* R12: always */
 #endif
 }
@@ -270,7 +288,7 @@ inline uncount(n)
 		queued = queued - n;
 		if
 #ifdef MUTANT_CLEARED_AT_LOW_EXACTLY
-		:: throttled && queued == LOW + 1 ->
+		:: throttled && queued == LOW ->
 #else
 		:: throttled && queued <= LOW ->
 #endif
@@ -340,7 +358,11 @@ inline send(me, size)
 /* ---- the threads ------------------------------------------------------------------ */
 
 /* what the inlines above keep on a thread's stack from one step to the next */
+#ifdef MUTANT_LEVEL_COPIED
+#define STACK	bool must_visit, must_tell, tell, inline_try, must_note, new_note
+#else
 #define STACK	bool must_visit, must_tell, tell, inline_try
+#endif
 
 /* another thread of the application */
 active proctype sender()
@@ -348,7 +370,7 @@ active proctype sender()
 	STACK;
 
 	do
-	:: sent < SENDS -> send(SENDER, (sent == 0 -> 1 : HIGH)); sent++
+	:: sent < SENDS -> send(SENDER, HIGH); sent++
 	:: else -> break
 	od
 }
@@ -398,6 +420,9 @@ active proctype writer()
 		:: else -> token = true
 		fi
 	   }
+#ifdef MUTANT_VISIT_EARLY
+	   visit();
+#endif
 	   atomic {	/* C, after a blocking send of n bytes */
 		token = false;
 		wake(AT_END);
@@ -434,10 +459,12 @@ active proctype reader()
 		:: cut -> break
 		:: else -> left--
 		fi;
+#ifndef MUTANT_LEVEL_COPIED	/* which fails of this, too, but that is not the worst */
 		if
 		:: throttled -> late++; assert(late <= 1)
 		:: else
 		fi;
+#endif
 		atomic {	/* Q: bp__flow_put() */
 			if
 			:: !cut -> entries++; show_oldest()
