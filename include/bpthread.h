@@ -277,9 +277,9 @@ BP_API int bp_buf_new(struct bp_buf **ret_buf, size_t len);
 
 /*
  * Stop and resume reading: after return no delivery begins but that of CLOSED (one
- * that another thread has begun goes on); nothing is lost. Counted: as many unmutes
- * as mutes. Output and closing go on as ever; a reset is noticed within a second,
- * the peer's end when unmuted.
+ * that another thread has begun goes on); nothing is lost, unless the connection
+ * breaks meanwhile: a reset is noticed within a second, the peer's end when unmuted.
+ * Counted: as many unmutes as mutes. Output and closing go on as ever.
  */
 BP_API void bp_conn_mute(struct bp_conn *conn);
 BP_API void bp_conn_unmute(struct bp_conn *conn);

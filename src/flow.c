@@ -121,6 +121,12 @@ int bp__flow_may_read(struct bp__flow *flow)
 	return open ? 0 : -EPIPE;
 }
 
+/* Nothing but the last entry will be delivered. */
+static bool cut_off(const struct bp__flow *flow)
+{
+	return bp__flow_stage(flow) == BP__FLOW_CUT;
+}
+
 void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain)
 {
 	struct bp__qdisc *q = flow->q;
@@ -132,14 +138,14 @@ void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain)
 		chain = entry->next;
 		bp__flow_hand_over_locked(flow, entry->cost + entry->payload_cost);
 		q->reading -= entry->cost + entry->payload_cost;
-		delivered = entry->last || !bp__flow_closed_off(flow);
+		delivered = entry->last || !cut_off(flow);
 		/* when the flow ends while this waits the frame goes in all the same:
 		 * it is in hand, so the bound holds, and the end waits for nobody */
 		if (delivered && q->ops->after_read && entry->cost > 0) {
 			flow->wanting = true;
 			entry->in_place = bp__flow_pass_gate_locked(flow, 1, 0);
 			flow->wanting = false;
-			delivered = !bp__flow_closed_off(flow);
+			delivered = !cut_off(flow);
 		}
 		if (delivered) {
 			bp__flow_append_locked(flow, entry);
@@ -165,7 +171,7 @@ int bp__flow_turn(struct bp__flow *flow, size_t payload_cost)
 	while (bp__flow_stage(flow) == BP__FLOW_OPEN && bp__flow_passed_over_locked(flow))
 		park_locked(flow);
 	flow->wanting = false;
-	mine = !bp__flow_closed_off(flow) && !bp__flow_passed_over_locked(flow);
+	mine = !cut_off(flow) && !bp__flow_passed_over_locked(flow);
 	flow->turn = mine;
 	q->moves++;
 	bp__qdisc_leave(q, flow);
@@ -237,6 +243,20 @@ static void wake_parked_locked(struct bp__flow *flow)
 		bp__signal(&flow->reader_cond);
 }
 
+/*
+ * A flow that breaks while it is muted, or is muted once it is broken, is cut for
+ * good: an unmute later must not let the rest through behind a gap.
+ */
+static void set_stage_locked(struct bp__flow *flow, enum bp__flow_stage stage)
+    BP__REQUIRES(flow->q->lock)
+{
+	if (stage == BP__FLOW_BROKEN && atomic_load(&flow->mutes) > 0)
+		stage = BP__FLOW_CUT;
+	atomic_store_explicit(&flow->stage, (int)stage, memory_order_release);
+	if (stage == BP__FLOW_CUT)
+		bp__flow_purge_locked(flow);
+}
+
 void bp__flow_mute(struct bp__flow *flow)
 {
 	struct bp__qdisc *q = flow->q;
@@ -246,7 +266,7 @@ void bp__flow_mute(struct bp__flow *flow)
 		q->muted++;
 		flow->muted_since_ns = bp__now_ns();
 		if (bp__flow_stage(flow) == BP__FLOW_BROKEN)
-			bp__flow_purge_locked(flow);
+			set_stage_locked(flow, BP__FLOW_CUT);
 		else if (flow->first && !flow->first->last)
 			bp__flow_hide_locked(flow);
 	}
@@ -285,9 +305,7 @@ void bp__flow_end(struct bp__flow *flow, enum bp__flow_stage stage)
 
 	bp__lock(&q->lock);
 	if (stage > bp__flow_stage(flow)) {
-		atomic_store_explicit(&flow->stage, (int)stage, memory_order_release);
-		if (bp__flow_closed_off(flow))
-			bp__flow_purge_locked(flow);
+		set_stage_locked(flow, stage);
 		bp__flow_show_locked(flow);
 		if (flow->parked || flow->asking.waiting)
 			bp__signal(&flow->reader_cond);

@@ -15,15 +15,6 @@ bool bp__flow_passed_over_locked(const struct bp__flow *flow)
 	    && atomic_load(flow->throttled);
 }
 
-/* Nothing but the last entry will be delivered. */
-bool bp__flow_closed_off(const struct bp__flow *flow)
-{
-	enum bp__flow_stage stage = bp__flow_stage(flow);
-
-	return stage == BP__FLOW_CUT
-	    || (stage == BP__FLOW_BROKEN && atomic_load(&flow->mutes) > 0);
-}
-
 void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry)
 {
 	struct bp__qdisc *q = flow->q;

@@ -47,7 +47,7 @@ struct bp__entry {
 enum bp__flow_stage {
 	BP__FLOW_OPEN,
 	BP__FLOW_STOPPING,	/* no further read; what was read is delivered */
-	BP__FLOW_BROKEN,	/* the same, unless muted; throttling holds no more */
+	BP__FLOW_BROKEN,	/* the same; throttling holds no more; muted, it is cut */
 	BP__FLOW_CUT,		/* nothing is delivered but the last entry */
 };
 
@@ -192,8 +192,6 @@ void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
     BP__ATTRIBUTE(release_capability(q->lock));
 bool bp__flow_passed_over_locked(const struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
-/* Nothing but the last entry will be delivered. */
-bool bp__flow_closed_off(const struct bp__flow *flow);
 /* Take the first entry off the queue. */
 struct bp__entry *bp__flow_shift_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
