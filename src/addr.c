@@ -8,6 +8,7 @@
 #include "addr.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -30,15 +31,16 @@ static int resolve_unix(const char *path, struct bp__addr *addr)
 }
 
 /* Split "host:port" or "[v6]:port"; returns the port's text, or NULL. */
-static const char *split(const char *text, char host[HOST_MAX])
+static const char *split(const char *text, char host[HOST_MAX], bool *ret_v6)
 {
 	const char *colon = strrchr(text, ':'), *end = colon;
 	size_t len;
 
 	if (!colon)
 		return NULL;
-	if (text[0] == '[') {
-		if (colon == text || colon[-1] != ']')
+	*ret_v6 = text[0] == '[';
+	if (*ret_v6) {
+		if (colon < text + 3 || colon[-1] != ']')
 			return NULL;
 		text++;
 		end = colon - 1;
@@ -100,14 +102,19 @@ static int resolve_inet(const char *text, bool to_listen,
 	char host[HOST_MAX];
 	const char *port;
 	size_t i = 0;
+	bool v6;
 	int rc;
 
-	port = split(text, host);
+	port = split(text, host, &v6);
 	if (!port || !is_port(port))
 		return -EINVAL;
+	if (v6) {
+		hints.ai_family = AF_INET6;
+		hints.ai_flags |= AI_NUMERICHOST;
+	}
 	rc = error_of(getaddrinfo(*host ? host : NULL, port, &hints, &list));
 	if (rc < 0)
-		return rc;
+		return v6 && rc == -ENOENT ? -EINVAL : rc;
 	addrs = calloc(count(list), sizeof *addrs);
 	if (!addrs) {
 		freeaddrinfo(list);
@@ -146,6 +153,17 @@ int bp__addr_resolve(const char *text, bool to_listen, struct bp__addr **ret_add
 	return 0;
 }
 
+/* A link-local address says nothing without its interface. */
+static void append_scope(char *text, const struct sockaddr_in6 *in6)
+{
+	char name[IF_NAMESIZE];
+
+	if (in6->sin6_scope_id == 0 || !if_indextoname(in6->sin6_scope_id, name))
+		return;
+	strcat(text, "%");
+	strcat(text, name);
+}
+
 static void append_port(char *text, unsigned port)
 {
 	char digits[8];
@@ -180,6 +198,7 @@ void bp__addr_format(char text[BP__ADDR_TEXT_MAX], const struct bp__addr *addr)
 			text[0] = '[';
 			inet_ntop(AF_INET6, &in6->sin6_addr, text + 1,
 			    BP__ADDR_TEXT_MAX - 1);
+			append_scope(text, in6);
 			strcat(text, "]");
 		}
 		append_port(text, ntohs(in6->sin6_port));

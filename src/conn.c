@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define WRITE_LEAST ((size_t)16 * 1024)
+
 static _Atomic uint64_t last_id;	/* ids are never used again in a process */
 
 int bp__conn_new(struct bp_conn **ret_conn, struct bp__qdisc *q,
@@ -251,6 +253,17 @@ bool bp__conn_close_fd(struct bp_conn *c)
 	return closed;
 }
 
+/*
+ * Bytes in one blocking send: no more than from mark to mark, so that the low mark is
+ * seen when it is reached, and not when all is gone.
+ */
+static size_t write_max(const struct bp_conn_config *config, int fd)
+{
+	size_t max = bp__sock_write_max(fd), marks = config->out_high - config->out_low;
+
+	return marks > max ? max : marks < WRITE_LEAST ? WRITE_LEAST : marks;
+}
+
 int bp__conn_name(struct bp_conn *c, int fd)
 {
 	char peer[BP__ADDR_TEXT_MAX], local[BP__ADDR_TEXT_MAX];
@@ -267,7 +280,7 @@ int bp__conn_name(struct bp_conn *c, int fd)
 	memcpy(names, peer, peer_size);
 	memcpy(names + peer_size, local, local_size);
 	atomic_store(&c->names, names);
-	c->write_max = bp__sock_write_max(fd);
+	c->write_max = write_max(&c->config, fd);
 	return 0;
 }
 

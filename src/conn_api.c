@@ -26,6 +26,7 @@ void bp_conn_close(struct bp_conn *c)
 {
 	bp__lock(&c->lock);
 	bp__conn_close_locked(c, BP_REASON_LOCAL, 0, BP__FLOW_CUT);
+	c->chores.stage = BP__FLOW_CUT;	/* even if it has ended already */
 	bp__conn_unlock(c);
 }
 
@@ -35,6 +36,7 @@ void bp_conn_abort(struct bp_conn *c, enum bp_reason why)
 		why = BP_REASON_ABORT;
 	bp__lock(&c->lock);
 	bp__conn_abort_locked(c, why, 0, BP__FLOW_CUT);
+	c->chores.stage = BP__FLOW_CUT;
 	bp__conn_unlock(c);
 }
 

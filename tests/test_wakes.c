@@ -30,7 +30,7 @@ static const char *const way_names[WAYS] = {
 	"raced by an abort",
 };
 
-enum { LINGER_MS = 50, DEADLINE_MS = 300, GRACE_MS = 100, PROMPT_MS = 1200 };
+enum { LINGER_MS = 250, DEADLINE_MS = 300, GRACE_MS = 100, PROMPT_MS = 1500 };
 
 /* Like CHECK, and says which case it was. */
 static bool expect(struct corner *c, bool ok, const char *what)
