@@ -53,14 +53,16 @@ static const struct bp_qdisc_ops *qdisc;
 
 static bool closed_off(const struct model *m)
 {
-	return m->stage == BP__FLOW_CUT
-	    || (m->stage == BP__FLOW_BROKEN && m->mutes > 0);
+	return m->stage == BP__FLOW_CUT;
 }
 
 static void model_purge(struct model *m)
 {
 	int i, left = 0;
 
+	/* what is broken and muted at once is cut, for good */
+	if (m->stage == BP__FLOW_BROKEN && m->mutes > 0)
+		m->stage = BP__FLOW_CUT;
 	if (!closed_off(m))
 		return;
 	for (i = 0; i < m->n_queued; i++) {
