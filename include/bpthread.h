@@ -61,7 +61,7 @@ struct bp_qdisc_ops;		/* a queueing discipline */
 struct bp_framer_ops;		/* how bytes are cut into frames: bpthread_ops.h */
 
 enum bp_switch { BP_DEFAULT, BP_ON, BP_OFF };
-/* ---- what arrives --------------------------------------------------------- */
+/* ---- what arrives ------------------------------------------------------- */
 
 /* A counted payload. Read-only from when it was received or first sent. */
 struct bp_buf {
@@ -109,7 +109,7 @@ struct bp_event {
 	uint64_t arrived_ns;	/* CLOCK_MONOTONIC */
 };
 
-/* ---- endpoints ------------------------------------------------------------ */
+/* ---- endpoints ---------------------------------------------------------- */
 
 extern BP_API const struct bp_qdisc_ops
 	bp_qdisc_unbounded,	/* never waits: memory is bounded by nothing */
@@ -163,7 +163,7 @@ BP_API int bp_endpoint_stop(struct bp_endpoint *ep, int grace_ms);
  */
 BP_API void bp_endpoint_free(struct bp_endpoint *ep);
 
-/* ---- connections: how they are made --------------------------------------- */
+/* ---- connections: how they are made ------------------------------------- */
 
 /*
  * Handlers. With received, all four of the first group are called, instead of
@@ -247,7 +247,7 @@ BP_API int bp_connect(struct bp_endpoint *ep, struct bp_conn **ret_conn,
 BP_API int bp_adopt(struct bp_endpoint *ep, struct bp_conn **ret_conn, int fd,
     const struct bp_conn_config *config);
 
-/* ---- receiving ------------------------------------------------------------ */
+/* ---- receiving ---------------------------------------------------------- */
 
 /*
  * Take the next event, from any thread; whatever thread frees it. Until then no other
@@ -292,7 +292,7 @@ BP_API void bp_conn_unmute(struct bp_conn *conn);
  */
 BP_API int bp_conn_expect(struct bp_conn *conn, size_t len);
 
-/* ---- sending -------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------ */
 
 /*
  * Send one frame: whole or not at all, never mixed with another's. Waits only while
@@ -313,7 +313,7 @@ BP_API size_t bp_conn_pending(const struct bp_conn *conn);
 /* Wait until a send would not. -EAGAIN, -ETIMEDOUT, -EPIPE, -EDEADLK as for bp_send(). */
 BP_API int bp_conn_wait_unthrottled(struct bp_conn *conn, int timeout_ms);
 
-/* ---- ending --------------------------------------------------------------- */
+/* ---- ending ------------------------------------------------------------- */
 
 /*
  * Send no more: what was accepted is written, then the peer sees the end, and you
@@ -344,7 +344,7 @@ BP_API struct bp_endpoint *bp_conn_endpoint(const struct bp_conn *conn);
 BP_API void *bp_conn_data(const struct bp_conn *conn);
 BP_API void bp_conn_set_data(struct bp_conn *conn, void *data);
 
-/* ---- watching ------------------------------------------------------------- */
+/* ---- watching ----------------------------------------------------------- */
 
 struct bp_endpoint_stats {
 	uint64_t received_bytes, received_events;	/* queued or handed to a handler */

@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-/* ---- framers ------------------------------------------------------------------ */
+/* ---- framers ------------------------------------------------------------ */
 
 struct bp_framer_ops {
 	const char *name;
@@ -27,7 +27,8 @@ struct bp_framer_ops {
 	 *   0	more is needed to tell
 	 *   -EPROTO	malformed: the connection ends
 	 * On the reader thread, without a lock. A frame whose length cannot be told
-	 * from its first head_max bytes costs frame_max.
+	 * from its first head_max bytes costs frame_max; its end must be told from the
+	 * 64 bytes after it at the latest.
 	 */
 	int (*cut)(const void *bytes, size_t have, size_t *scanned,
 	    size_t *ret_head, size_t *ret_len, size_t *ret_tail);

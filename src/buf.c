@@ -53,7 +53,8 @@ struct bp__buf *bp__buf_alloc(struct bp__flow *flow, size_t len)
 	struct bp__buf *buf = new_buf(len, block_size ? 0 : len);
 
 	if (!buf) {
-		bp__qdisc_unclaim(flow->q, block_size);
+		if (block_size)
+			bp__qdisc_unclaim(flow->q, block_size);
 		return NULL;
 	}
 	if (block_size) {
@@ -189,7 +190,7 @@ int bp_buf_new(struct bp_buf **ret_buf, size_t len)
 	return 0;
 }
 
-/* ---- chunks ---------------------------------------------------------------------- */
+/* ---- chunks ------------------------------------------------------------- */
 
 static size_t chunk_cap(const struct bp__flow *flow)
 {

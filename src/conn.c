@@ -82,7 +82,6 @@ void bp__conn_unlock(struct bp_conn *c)
 {
 	struct bp__chores chores = c->chores;
 	struct bp__outq dead;
-	bool tell = c->notifies && !c->telling && c->told != c->throttled;
 
 	bp__assert_held(&c->lock);
 	bp__outq_init(&dead);
@@ -98,11 +97,9 @@ void bp__conn_unlock(struct bp_conn *c)
 		bp__flow_end(&c->flow, chores.stage);
 	if (chores.unblock)
 		bp__flow_unblock(&c->flow);	/* R12 */
-	if (tell)
-		bp__notify(c);
 }
 
-/* ---- transitions --------------------------------------------------------------------- */
+/* ---- transitions -------------------------------------------------------- */
 
 static void grow_locked(struct bp_conn *c, enum bp__conn_state state,
     enum bp_reason why, int err)
@@ -115,7 +112,8 @@ static void grow_locked(struct bp_conn *c, enum bp__conn_state state,
 		c->reason = why;
 		c->err = err;
 	}
-	bp__wake_all(&c->senders);	/* they see the state, and fail */
+	if (state > BP__OPEN)
+		bp__wake_all(&c->senders);	/* they see it, and fail */
 	bp__signal(&c->reader_cond);
 	bp__signal(&c->writer_cond);
 }
@@ -215,8 +213,8 @@ void bp__conn_out_failed_locked(struct bp_conn *c, int err)
 	bp__wake_all(&c->senders);
 	bp__signal(&c->reader_cond);
 	bp__signal(&c->writer_cond);
-	/* nobody reads on to find out */
-	if (c->peer_ended && c->state < BP__CLOSING)
+	/* our FIN will not come, or nobody reads on to find out */
+	if (c->state == BP__CLOSING ? !c->end_sent : c->peer_ended)
 		bp__conn_abort_locked(c, BP_REASON_RESET, err, BP__FLOW_BROKEN);
 }
 
@@ -321,6 +319,18 @@ void bp__conn_peer_ended(struct bp_conn *c)
 		c->first_end = BP_REASON_PEER;
 	if (c->out_dead)
 		bp__conn_abort_locked(c, BP_REASON_RESET, c->err, BP__FLOW_BROKEN);
+	bp__conn_unlock(c);
+}
+
+void bp__conn_read_failed(struct bp_conn *c, int err)
+{
+	bp__lock(&c->lock);
+	if (c->state == BP__CLOSING) {
+		c->peer_ended = true;
+		bp__conn_out_failed_locked(c, err);
+	} else {
+		bp__conn_abort_locked(c, BP_REASON_RESET, err, BP__FLOW_BROKEN);
+	}
 	bp__conn_unlock(c);
 }
 

@@ -8,16 +8,16 @@
  *
  * State only grows (R6). CLOSING writes what was accepted, sends FIN, and discards
  * what the peer sends until its end, or linger_ms. The reader takes it to ENDED
- * once writer and token have let go.
+ * when that is done, or broken; the descriptor goes once all have let go of it.
  *
  * What a locked section decides that has to be done without the lock (start the
- * writer, visit Q, tell the application, free memory) it leaves in the chores;
- * bp__conn_unlock() does them, so R1 and R12 cannot be forgotten.
+ * writer, visit Q, free memory) it leaves in the chores; bp__conn_unlock() does
+ * them, so R1 and R12 cannot be forgotten.
  *
- * Files: conn.c every transition, conn_api.c what the application calls, send.c the way in to the out queue, writer.c the
- * way out of it, notify.c throttled and unthrottled, reader.c the reader's life,
- * inbox.c and large.c frames out of bytes, deliver.c frames to handlers or the queue,
- * event.c what bp_receive() gives.
+ * Files: conn.c every transition, conn_api.c what the application calls, send.c the
+ * way in to the out queue, writer.c the way out of it, notify.c throttled and
+ * unthrottled, reader.c the reader's life, inbox.c and large.c frames out of bytes,
+ * deliver.c frames to handlers or the queue, event.c what bp_receive() gives.
  */
 #ifndef BP_CONN_H
 #define BP_CONN_H
@@ -73,7 +73,7 @@ struct bp_conn {
 	bool handlers;			/* they are called, instead of events */
 	bool notifies;
 	size_t stack_size;		/* of its writer */
-	size_t write_max;		/* bytes in one blocking send */
+	size_t write_max;		/* bytes in one blocking send; set before OPEN */
 
 	struct bp__flow flow;		/* its way in; also counts the references */
 
@@ -142,7 +142,7 @@ struct bp_conn {
 	struct bp__event opened, ended, closed;	/* R4: always have room */
 };
 
-/* ---- life: conn.c ---------------------------------------------------------------- */
+/* ---- life: conn.c ------------------------------------------------------- */
 
 /*
  * Returns -EMFILE (no place), -ENOMEM, -EPIPE (the endpoint is closed). config has
@@ -180,6 +180,9 @@ void bp__conn_break(struct bp_conn *c, enum bp_reason why, int err);
 void bp__conn_out_failed_locked(struct bp_conn *c, int err)
     BP__REQUIRES(c->lock);
 
+/* A read has failed: a break, unless we are closing and discard what comes. */
+void bp__conn_read_failed(struct bp_conn *c, int err);
+
 /* The peer's FIN was read; ENDED was handled; nothing is out or kept. */
 void bp__conn_peer_ended(struct bp_conn *c);
 void bp__conn_ended_handled(struct bp_conn *c);
@@ -211,7 +214,7 @@ static inline struct bp_conn *bp__conn_of_flow(struct bp__flow *flow)
 	return bp__container_of(flow, struct bp_conn, flow);
 }
 
-/* ---- out: send.c, writer.c, notify.c ----------------------------------------------- */
+/* ---- out: send.c, writer.c, notify.c ------------------------------------ */
 
 /* n bytes went to the socket. */
 static inline void bp__conn_sent(struct bp_conn *c, size_t n)
@@ -239,12 +242,15 @@ void bp__writer_start(struct bp_conn *c);
 void bp__writer_wake_locked(struct bp_conn *c)
     BP__REQUIRES(c->lock);
 
-/* Carry the level to the callbacks until what was told is what is (R7). */
-void bp__notify(struct bp_conn *c);
+/*
+ * Carry the level to the callbacks until what was told is what is (R7): throttled on
+ * any thread, unthrottled only where the caller is the writer, or its successor.
+ */
+void bp__notify(struct bp_conn *c, bool writer);
 /* The last time: returns when unthrottled was told, and nobody tells any more. */
 void bp__notify_settle(struct bp_conn *c);
 
-/* ---- in: reader.c ------------------------------------------------------------------- */
+/* ---- in: reader.c ------------------------------------------------------- */
 
 /* Everything its reader does, from OPENED to CLOSED. */
 void bp__reader_serve(struct bp_conn *c);

@@ -169,6 +169,7 @@ static void give_up(struct bp_conn *c)
 	bp__lock(&c->lock);
 	c->let_go = true;
 	c->token = false;
+	bp__conn_ended_locked(c);
 	bp__conn_unlock(c);
 	bp__conn_finished(c);
 	bp__endpoint_owner.finished(c);

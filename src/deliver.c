@@ -16,7 +16,7 @@
 #define BATCH 32			/* frames queued under one lock */
 #define QUICK_NS (20 * 1000)		/* about what a system call is worth */
 
-/* ---- handlers --------------------------------------------------------------------------- */
+/* ---- handlers ----------------------------------------------------------- */
 
 static void enter_handler(struct bp_conn *c, struct bp__callback *callback,
     const char *name)
@@ -101,7 +101,7 @@ static int handle_large(struct bp_conn *c, struct bp__buf *buf)
 	return rc;
 }
 
-/* ---- events ------------------------------------------------------------------------------ */
+/* ---- events ------------------------------------------------------------- */
 
 static void chain_event(struct bp__entry ***tail, struct bp__event *event)
 {
@@ -216,7 +216,7 @@ static int queue_large(struct bp__inbox *in, struct bp__buf *buf)
 	return 0;
 }
 
-/* ---- turns in a life: OPENED, ENDED, CLOSED -------------------------------------------------- */
+/* ---- turns in a life: OPENED, ENDED, CLOSED ----------------------------- */
 
 void bp__tell_opened(struct bp_conn *c)
 {
@@ -276,7 +276,7 @@ void bp__tell_closed(struct bp_conn *c)
 	bp__flow_turn_end(&c->flow, 0, 0, true);
 }
 
-/* ---- frames, either way ------------------------------------------------------------------------ */
+/* ---- frames, either way ------------------------------------------------- */
 
 int bp__deliver_frames(struct bp__inbox *in, struct bp__frame frame)
 {

@@ -54,7 +54,7 @@ int bp__endpoint_options(struct bp_endpoint *ep, int fd,
 	return rc;
 }
 
-/* ---- what the qdisc calls ------------------------------------------------------------------ */
+/* ---- what the qdisc calls ----------------------------------------------- */
 
 void bp__endpoint_room(struct bp_endpoint *ep)
 {
@@ -92,7 +92,7 @@ static const struct bp__qdisc_hooks hooks = {
 	.flow_gone = flow_gone, .qdisc_gone = qdisc_gone,
 };
 
-/* ---- its connections ------------------------------------------------------------------------- */
+/* ---- its connections ---------------------------------------------------- */
 
 int bp__endpoint_add(struct bp_endpoint *ep, struct bp_conn *c)
 {
@@ -149,7 +149,7 @@ struct bp_conn *bp__endpoint_next(struct bp_endpoint *ep, struct bp_conn *after)
 	return c;
 }
 
-/* ---- public ------------------------------------------------------------------------------------- */
+/* ---- public ------------------------------------------------------------- */
 
 int bp_endpoint_new(struct bp_endpoint **ret_ep, const struct bp_endpoint_config *given)
 {

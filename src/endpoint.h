@@ -71,7 +71,7 @@ struct bp_listener {
 	bool wants_room;		/* [E] its leader waits on the pipe alone */
 };
 
-/* ---- defaults.c --------------------------------------------------------------------------- */
+/* ---- defaults.c --------------------------------------------------------- */
 
 /* Fill in every default. Returns -EINVAL. */
 int bp__endpoint_defaults(struct bp_endpoint_config *config,
@@ -83,7 +83,7 @@ int bp__conn_defaults(struct bp_conn_config *config,
  * is missed: what begins now ends no sooner. */
 uint64_t bp__conn_tick_ns(const struct bp_conn_config *config);
 
-/* ---- crew.c --------------------------------------------------------------------------------- */
+/* ---- crew.c ------------------------------------------------------------- */
 
 /* Give a task to an idle worker or a new one. Returns -EAGAIN, -ENOMEM: no thread. */
 int bp__crew_serve(struct bp_endpoint *ep, struct bp_conn *conn);
@@ -94,7 +94,7 @@ void bp__crew_dismiss_locked(struct bp_endpoint *ep)
 /* The reaper's: join those that have left. */
 void bp__crew_join(struct bp_endpoint *ep);
 
-/* ---- listener.c, listen.c, connect.c --------------------------------------------------------------------- */
+/* ---- listener.c, listen.c, connect.c ------------------------------------ */
 
 /* Accept until one came, which the caller then serves; NULL: the listener is closed. */
 struct bp_conn *bp__listener_lead(struct bp_listener *listener);
@@ -113,7 +113,7 @@ void bp__listener_close_locked(struct bp_listener *listener)
 /* Try its addresses; it is then open, or broken with the error that is returned. */
 int bp__connect_try(struct bp_conn *c, uint64_t deadline_ns);
 
-/* ---- endpoint.c, reaper.c ------------------------------------------------------------------------ */
+/* ---- endpoint.c, reaper.c ----------------------------------------------- */
 
 extern const struct bp__conn_owner bp__endpoint_owner;
 

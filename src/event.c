@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* BP__EVENT_COST covers the event, what malloc adds, and a heap payload's struct */
+/* BP__EVENT_COST covers the event, and what malloc adds */
 static_assert(sizeof(struct bp__event) + 16 <= BP__EVENT_COST,
     "an event costs more than it is charged");
 

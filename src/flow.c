@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * flow.c - one connection's way in: its reader's waits (mute, coupling, gate, turn:
- * one condition, one predicate each, all under Q), its queue, and what is charged.
+ * one condition, one predicate each, all under Q), its turns, mutes and its end. Its
+ * queue is order.c, what is charged to it gate.c.
  *
  * What a reader waits for, in the order it meets it:
  *
@@ -87,7 +88,7 @@ void bp__flow_fini(struct bp__flow *flow)
 	bp__qdisc_unref(flow->q);
 }
 
-/* ---- the reader ---------------------------------------------------------------------- */
+/* ---- the reader --------------------------------------------------------- */
 
 static void park_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock)
@@ -214,7 +215,7 @@ bool bp__flow_may_go_on(const struct bp__flow *flow)
 	    && atomic_load(flow->throttled));
 }
 
-/* ---- anyone ----------------------------------------------------------------------------- */
+/* ---- anyone ------------------------------------------------------------- */
 
 void bp__flow_turn_back(struct bp__entry *entry)
 {

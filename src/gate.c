@@ -13,7 +13,7 @@
 
 #include <assert.h>
 
-/* ---- charges ------------------------------------------------------------------------- */
+/* ---- charges ------------------------------------------------------------ */
 
 void bp__flow_leave_place_locked(struct bp__flow *flow)
 {
@@ -74,7 +74,7 @@ void bp__flow_release(struct bp__flow *flow, size_t cost, enum bp__holder holder
 	bp__qdisc_leave(q, flow);
 }
 
-/* ---- the gate -------------------------------------------------------------------------- */
+/* ---- the gate ----------------------------------------------------------- */
 
 static bool ask_locked(struct bp__request *request, size_t cost, size_t block)
     BP__REQUIRES(request->flow->q->lock)

@@ -34,7 +34,7 @@ void bp__inbox_fini(struct bp__inbox *in)
 	bp__inbox_drop_chunk(in);
 }
 
-/* ---- frames -------------------------------------------------------------------------- */
+/* ---- frames ------------------------------------------------------------- */
 
 static int cut_expected(const struct bp__inbox *in, struct bp__frame *frame)
 {
@@ -101,6 +101,8 @@ int bp__inbox_cut(struct bp__inbox *in, struct bp__frame *frame)
 		    ? -EMSGSIZE : BP__CUT_NONE;
 	if (frame->len > config->frame_max)
 		return -EMSGSIZE;
+	if (frame->head > framer->head_max || frame->tail > framer->tail_max)
+		return -EPROTO;		/* not what it said of itself */
 	return have >= frame->head + frame->len + frame->tail
 	    ? BP__CUT_WHOLE : BP__CUT_PART;
 }
@@ -130,7 +132,7 @@ char *bp__inbox_take(struct bp__inbox *in, const struct bp__frame *frame)
 	return payload;
 }
 
-/* ---- room ----------------------------------------------------------------------------- */
+/* ---- room --------------------------------------------------------------- */
 
 /* Nobody but the reader looks at the area's bytes. */
 static bool alone(const struct bp__inbox *in)
@@ -203,7 +205,7 @@ static void rewind_area(struct bp__inbox *in)
 	in->no_chunk = in->busy && !in->chunk && !to_chunk(in);
 }
 
-/* ---- reading ---------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 /* When the peer has to be through with what it has begun, for the reaper. */
 static uint64_t read_deadline_ns(const struct bp__inbox *in)

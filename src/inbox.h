@@ -24,7 +24,7 @@ struct bp__inbox {
 	size_t skip;			/* bytes to come that are no one's: a tail */
 	bool busy;			/* the last read got more than would fit the stack */
 	bool no_chunk;			/* it wanted one, and there was no room */
-	uint64_t arrived_ns;		/* when that returned */
+	uint64_t arrived_ns;		/* when the last read returned */
 	uint64_t began_ns;		/* first byte of the frame at start; 0: none yet */
 	uint64_t waited_ns;		/* the flow's waits at that time */
 	bool in_header;			/* of the frame at start */
@@ -69,7 +69,7 @@ ssize_t bp__inbox_fill(struct bp__inbox *in);
 int bp__inbox_large(struct bp__inbox *in, const struct bp__frame *frame, size_t extra,
     struct bp__buf **ret_buf);
 
-/* ---- deliver.c ---------------------------------------------------------------- */
+/* ---- deliver.c ---------------------------------------------------------- */
 
 /* The whole frames at hand, frame the first. Returns -EPIPE, -ENOMEM. */
 int bp__deliver_frames(struct bp__inbox *in, struct bp__frame frame);

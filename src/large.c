@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define SMALL_STEP (BP__SMALL - 64)	/* what it reads too much fits the stack */
+
 static int reserve(struct bp__inbox *in, size_t len, size_t extra)
 {
 	struct bp__flow *flow = &in->c->flow;
@@ -109,11 +111,13 @@ static int read_unknown(struct bp__inbox *in, struct bp__buf *buf)
 		if (have == buf->pub.len)
 			return -EMSGSIZE;
 		step = buf->pub.len - have;
-		n = bp__inbox_read(in, bytes + have, step < BP__SMALL ? step : BP__SMALL);
+		n = bp__inbox_read(in, bytes + have, step < SMALL_STEP ? step : SMALL_STEP);
 		if (n <= 0)
 			return (int)n;
 		have += (size_t)n;
 	}
+	if (have - whole > BP__SMALL)
+		return -EPROTO;		/* it has looked too far ahead */
 	memcpy(in->small, bytes + whole, have - whole);
 	in->end = have - whole;
 	memmove(bytes, bytes + frame.head, frame.len);

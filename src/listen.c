@@ -19,8 +19,14 @@
 /* Nobody listens on that file any more. */
 static bool stale(const struct bp__addr *addr)
 {
-	int fd = bp__sock_open(AF_UNIX), rc;
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
+	struct stat st;
+	int fd, rc;
 
+	/* connecting to what is no socket is refused, too */
+	if (lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	fd = bp__sock_open(AF_UNIX);
 	if (fd < 0)
 		return false;
 	rc = connect(fd, (const struct sockaddr *)&addr->sa, addr->len);
@@ -121,7 +127,7 @@ static void close_fds(struct bp_listener *l)
 		close(l->wake[0]);
 		close(l->wake[1]);
 	}
-	l->fd = l->wake[0] = -1;
+	l->fd = l->wake[0] = l->wake[1] = -1;
 }
 
 static void free_listener(struct bp_listener *l)

@@ -19,7 +19,7 @@
 
 #define EXHAUSTED_MS 100	/* P19: try again, at the latest */
 
-/* ---- the leader ----------------------------------------------------------------------------- */
+/* ---- the leader --------------------------------------------------------- */
 
 void bp__listener_wake_locked(struct bp_listener *l)
 {

@@ -6,6 +6,10 @@
  * callbacks, until what was told is what is; whoever changes the level while
  * somebody tells leaves it to that one. So the calls alternate strictly, never
  * overlap, and a level that came and went while nobody looked is not told at all.
+ *
+ * throttled runs within the send that crossed the mark, unthrottled on the writer,
+ * which is started for it if need be: never on the reaper, which must not wait, nor
+ * within an abort, whose caller may hold a lock of the application's.
  */
 #include "config.h"
 
@@ -29,20 +33,23 @@ static void tell(struct bp_conn *c, bool throttled)
 	atomic_store(&c->notification, NULL);
 }
 
-void bp__notify(struct bp_conn *c)
+void bp__notify(struct bp_conn *c, bool writer)
 {
 	bool level;
 
 	bp__lock(&c->lock);
 	if (!c->telling) {
 		c->telling = true;
-		while (c->told != c->throttled) {
+		while (c->told != c->throttled && (c->throttled || writer)) {
 			level = c->told = c->throttled;
 			bp__unlock(&c->lock);
 			tell(c, level);
 			bp__lock(&c->lock);
 		}
 		c->telling = false;
+		if (c->told != c->throttled)
+			bp__writer_wake_locked(c);	/* the rest is for it */
+		bp__signal(&c->writer_cond);
 		bp__signal(&c->reader_cond);	/* it may wait to say closed */
 	}
 	bp__conn_unlock(c);
@@ -52,9 +59,15 @@ void bp__notify_settle(struct bp_conn *c)
 {
 	if (!c->notifies)
 		return;
-	bp__notify(c);
 	bp__lock(&c->lock);
-	while (c->telling || c->told != c->throttled)
-		bp__wait(&c->reader_cond, &c->lock);
+	while (c->telling || c->told != c->throttled) {
+		if (c->telling) {
+			bp__wait(&c->reader_cond, &c->lock);
+			continue;
+		}
+		bp__conn_unlock(c);
+		bp__notify(c, true);
+		bp__lock(&c->lock);
+	}
 	bp__conn_unlock(c);
 }

@@ -106,7 +106,7 @@ void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
 		q->hooks->room(q);
 }
 
-/* ---- consumers ------------------------------------------------------------------ */
+/* ---- consumers ---------------------------------------------------------- */
 
 /* The next entry, with its turn, or NULL. */
 static struct bp__entry *take_ready_locked(struct bp__qdisc *q, pthread_t taker)
@@ -240,7 +240,7 @@ void bp__qdisc_drain(struct bp__qdisc *q)
 	bp__qdisc_leave(q, NULL);
 }
 
-/* ---- the gate -------------------------------------------------------------------- */
+/* ---- the gate ----------------------------------------------------------- */
 
 /*
  * What is allocated and what is idle stay within the budget together. A block that
@@ -292,7 +292,7 @@ bool bp__qdisc_has_place(struct bp__qdisc *q)
 	return free_place;
 }
 
-/* ---- large blocks ---------------------------------------------------------------- */
+/* ---- large blocks ------------------------------------------------------- */
 
 void *bp__qdisc_block(struct bp__qdisc *q, size_t size)
 {
@@ -323,11 +323,12 @@ void bp__qdisc_block_back(struct bp__qdisc *q, void *block, size_t size)
 	bp__qdisc_leave(q, NULL);
 }
 
-bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns)
+bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns, bool *ret_in_use)
 {
 	bool stalled = false;
 
 	bp__lock(&q->lock);
+	*ret_in_use = q->places > 0;
 	if (now_ns > IDLE_NS)
 		bp__pool_expire(&q->pool, now_ns - IDLE_NS, &q->victims);
 	if (q->waiting == 0 || q->shown > 0 || q->reading > 0
@@ -343,7 +344,7 @@ bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns)
 	return stalled;
 }
 
-/* ---- watching ---------------------------------------------------------------------- */
+/* ---- watching ----------------------------------------------------------- */
 
 void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret)
 {

@@ -14,7 +14,8 @@
  *	anyone:   mute, unmute, unblock, end, release
  *
  * Files: flow.c is the reader's side and all that changes one flow, gate.c what is
- * charged to it, order.c its queue, qdisc.c the consumers' side and what there is once per endpoint.
+ * charged to it, order.c its queue, qdisc.c the consumers' side and what there is
+ * once per endpoint.
  */
 #ifndef BP_QDISC_H
 #define BP_QDISC_H
@@ -143,7 +144,7 @@ struct bp__qdisc {
 	uint64_t stalled_since_ns;
 };
 
-/* ---- one per endpoint: qdisc.c ------------------------------------------------ */
+/* ---- one per endpoint: qdisc.c ------------------------------------------ */
 
 /* config with every default filled in. Returns -EINVAL, -ENOMEM. */
 int bp__qdisc_init(struct bp__qdisc *q, const struct bp_endpoint_config *config,
@@ -177,9 +178,9 @@ void bp__qdisc_block_back(struct bp__qdisc *q, void *block, size_t size);
 /*
  * The reaper's tick: blocks idle for a second go back to the system; returns true
  * when it has found a stall: readers wait, nothing that is ready is queued, and
- * nothing has moved for five seconds.
+ * nothing has moved for five seconds. In use: somebody has a place still.
  */
-bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns);
+bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns, bool *ret_in_use);
 
 void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret);
 
@@ -223,7 +224,7 @@ static inline enum bp__flow_stage bp__flow_stage(const struct bp__flow *flow)
 	return atomic_load_explicit(&flow->stage, memory_order_acquire);
 }
 
-/* ---- one per connection: flow.c ------------------------------------------------- */
+/* ---- one per connection: flow.c ----------------------------------------- */
 
 /* Take a place. Returns -EMFILE, -ENOMEM, -EPIPE (closed). One reference is yours. */
 int bp__flow_open(struct bp__flow *flow, struct bp__qdisc *q, bool couple,

@@ -17,7 +17,7 @@
 #include "discipline.h"
 #include "heap.h"
 
-/* ---- the order, common to all ---------------------------------------------- */
+/* ---- the order, common to all ------------------------------------------- */
 
 struct fifo {
 	struct bp_heap ready;		/* all keys are 0: by arrival */
@@ -41,7 +41,7 @@ static void order_remove(void *q, struct bp_item *item)
 	bp_heap_remove(&((struct fifo *)q)->ready, item);
 }
 
-/* ---- the line at the gate --------------------------------------------------- */
+/* ---- the line at the gate ----------------------------------------------- */
 
 static void line_append(struct fifo *fifo, struct bp_item *item)
 {
@@ -68,7 +68,7 @@ static struct bp_item *line_shift(struct fifo *fifo)
 	return item;
 }
 
-/* ---- unbounded ---------------------------------------------------------------- */
+/* ---- unbounded ---------------------------------------------------------- */
 
 static void unbounded_ask(void *q, struct bp_item *item)
 {
@@ -99,7 +99,7 @@ const struct bp_qdisc_ops bp_qdisc_unbounded = {
 	.put = order_put, .take = order_take, .remove = order_remove,
 };
 
-/* ---- one_place, bounded --------------------------------------------------------- */
+/* ---- one_place, bounded ------------------------------------------------- */
 
 struct places {
 	struct fifo fifo;
@@ -168,7 +168,7 @@ const struct bp_qdisc_ops bp_qdisc_bounded = {
 	.put = order_put, .take = order_take, .remove = order_remove,
 };
 
-/* ---- bytes ---------------------------------------------------------------------- */
+/* ---- bytes -------------------------------------------------------------- */
 
 /*
  * The budget is a guarantee for each connection and a pool that all share. What a

@@ -7,7 +7,7 @@
 
 #include "inbox.h"
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 static int deliver_large(struct bp__inbox *in, const struct bp__frame *frame)
 {
@@ -38,6 +38,8 @@ static int step(struct bp__inbox *in)
 	}
 	have = in->end - in->start;
 	need = cut == BP__CUT_PART ? frame.head + frame.len + frame.tail : have + 1;
+	if (cut == BP__CUT_PART && have < frame.head)
+		need = frame.head;	/* its payload comes after that */
 	if (have > 0 && !bp__inbox_room(in, need))
 		return deliver_large(in, cut == BP__CUT_PART ? &frame : &unknown);
 	rc = (int)bp__inbox_fill(in);
@@ -67,7 +69,7 @@ static void read_ended(struct bp_conn *c, int rc, bool in_frame)
 		bp__conn_break(c, BP_REASON_NO_MEMORY, rc);
 		break;
 	default:
-		bp__conn_break(c, BP_REASON_RESET, rc);
+		bp__conn_read_failed(c, rc);
 	}
 }
 
@@ -86,7 +88,7 @@ static void read_frames(struct bp_conn *c)
 	read_ended(c, rc, in_frame);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------ */
 
 static bool discarding(struct bp_conn *c)
 {
@@ -108,11 +110,10 @@ static void discard_to_end(struct bp_conn *c)
 		n = c->sock->read_some(c->fd, nowhere, sizeof nowhere);
 		if (n > 0)
 			continue;
-		bp__lock(&c->lock);
-		c->peer_ended = true;
-		if (n < 0)
-			bp__conn_out_failed_locked(c, (int)n);
-		bp__conn_unlock(c);
+		if (n == 0)
+			bp__conn_peer_ended(c);
+		else
+			bp__conn_read_failed(c, (int)n);
 	}
 }
 

@@ -13,10 +13,10 @@
 
 #include "endpoint.h"
 
-#include <stdlib.h>
 #include <syslog.h>
 
 #define WRITE_MIN ((uint64_t)4096)	/* taken in write_ms, or it is stalled */
+#define TICK_NS (1000 * BP__MS)		/* for blocks that are idle */
 #define WITHHOLD_NS (3 * BP__MS)	/* answers are handed to the writer after it */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -29,7 +29,7 @@ static uint64_t after_ms(uint64_t ns, int ms)
 	return ms < 0 ? BP__NEVER : ns + (uint64_t)ms * BP__MS;
 }
 
-/* ---- deadlines: each returns when to look again, at the latest -------------------------------- */
+/* ---- deadlines: each returns when to look again, at the latest ---------- */
 
 /* Close: our FIN was sent, and the peer's does not come. */
 static uint64_t check_linger_locked(struct bp_conn *c, uint64_t now)
@@ -104,9 +104,21 @@ static uint64_t check_idle(struct bp_conn *c, uint64_t now)
 /* Who does not read does not notice: look at the socket for its reader. */
 static void check_broken(struct bp_conn *c)
 {
-	if (atomic_load(&c->whereabouts) != BP__WAITING || !bp__sock_broken(c->fd))
+	int err = 0;
+
+	if (atomic_load(&c->whereabouts) != BP__WAITING)
 		return;
-	bp__conn_break(c, BP_REASON_RESET, bp__sock_error(c->fd));
+	bp__lock(&c->lock);
+	if (c->out_dead)		/* a send has noticed, and taken the error */
+		err = c->err;
+	bp__conn_unlock(c);
+	if (err == 0 && bp__sock_broken(c->fd)) {
+		err = bp__sock_error(c->fd);
+		if (err == 0)
+			err = -ECONNRESET;
+	}
+	if (err < 0)
+		bp__conn_break(c, BP_REASON_RESET, err);
 }
 
 static uint64_t look_at(struct bp_conn *c, uint64_t now)
@@ -119,8 +131,10 @@ static uint64_t look_at(struct bp_conn *c, uint64_t now)
 	next = earlier(next, check_write_locked(c, now));
 	state = c->state;
 	bp__conn_unlock(c);
-	if (state != BP__OPEN)
+	if (state != BP__OPEN) {
+		c->alive_ns = now;	/* connecting is not idling */
 		return next;
+	}
 	/* the descriptor is ours to close: it stays what it is */
 	check_broken(c);
 	next = earlier(next, check_read(c, now));
@@ -144,18 +158,21 @@ static void look_at_all(struct bp_endpoint *ep, uint64_t now)
 {
 	struct bp_conn *c = NULL;
 	uint64_t next = BP__NEVER;
+	bool in_use;
 
 	while ((c = bp__endpoint_next(ep, c)) != NULL)
 		next = earlier(next, look_at(c, now));
-	if (bp__qdisc_tick(&ep->qdisc, now))
+	if (bp__qdisc_tick(&ep->qdisc, now, &in_use))
 		bp__endpoint_log(ep, LOG_WARNING, "stalled: readers wait for memory, and "
 		    "all that is held is with the application");
+	if (in_use)		/* a payload may outlive all connections */
+		next = earlier(next, now + TICK_NS);
 	bp__lock(&ep->lock);
 	ep->look_ns = earlier(ep->look_ns, next);
 	bp__unlock(&ep->lock);
 }
 
-/* ---- answers that are withheld ----------------------------------------------------------------- */
+/* ---- answers that are withheld ------------------------------------------ */
 
 static void withholds(struct bp_conn *c)
 {
@@ -218,7 +235,7 @@ static uint64_t look_at_withholding(struct bp_endpoint *ep, uint64_t now)
 	return any ? now + WITHHOLD_NS : BP__NEVER;
 }
 
-/* ---- the end of connections ----------------------------------------------------------------------- */
+/* ---- the end of connections --------------------------------------------- */
 
 static void ring_conn_locked(struct bp_endpoint *ep, struct bp_conn *c)
     BP__REQUIRES(ep->lock)
@@ -304,7 +321,7 @@ static void abort_all(struct bp_endpoint *ep)
 	}
 }
 
-/* ---- the thread -------------------------------------------------------------------------------------- */
+/* ---- the thread --------------------------------------------------------- */
 
 void bp__reaper_ring_locked(struct bp_endpoint *ep)
 {

@@ -17,8 +17,6 @@
 #include "conn.h"
 #include "framer.h"
 
-#include <string.h>
-
 #define IOV_INLINE 16			/* entries of a send that is tried inline */
 #define WITHHOLD_MAX ((size_t)64 * 1024)
 
@@ -37,7 +35,7 @@ struct message {
 	struct bp__buf *buf;		/* iov[1] is this one's bytes */
 };
 
-/* ---- the marks ------------------------------------------------------------------------ */
+/* ---- the marks ---------------------------------------------------------- */
 
 static bool sendable(const struct bp_conn *c)
 {
@@ -78,6 +76,8 @@ static void clear_level_locked(struct bp_conn *c)
 	c->throttled_ns += bp__now_ns() - c->throttled_since_ns;
 	atomic_store(&c->throttled, false);
 	c->chores.unblock = true;	/* R12: always */
+	if (c->told)
+		bp__writer_wake_locked(c);	/* to say unthrottled */
 }
 
 void bp__conn_uncount_locked(struct bp_conn *c, size_t n)
@@ -102,7 +102,7 @@ void bp__conn_drop_out_locked(struct bp_conn *c)
 		clear_level_locked(c);
 }
 
-/* ---- admission ------------------------------------------------------------------------- */
+/* ---- admission ---------------------------------------------------------- */
 
 static int wait_locked(struct bp_conn *c, struct sender *sender, uint64_t deadline_ns)
     BP__REQUIRES(c->lock)
@@ -150,7 +150,7 @@ int bp_conn_wait_unthrottled(struct bp_conn *c, int timeout_ms)
 	return rc;
 }
 
-/* ---- the queue -------------------------------------------------------------------------- */
+/* ---- the queue ---------------------------------------------------------- */
 
 /* What of the message comes after the first skip bytes, as pieces. */
 static int make_pieces(struct bp__outq *pieces, const struct message *m, size_t skip)
@@ -270,7 +270,7 @@ static int send_inline_locked(struct bp_conn *c, const struct message *m)
 
 static int send_message(struct bp_conn *c, const struct message *m, int timeout_ms)
 {
-	bool withhold = false, push = false;
+	bool withhold = false, push = false, tell;
 	int rc;
 
 	bp__lock(&c->lock);
@@ -301,7 +301,10 @@ static int send_message(struct bp_conn *c, const struct message *m, int timeout_
 		atomic_fetch_add_explicit(&c->sent_frames, 1, memory_order_relaxed);
 	if (withhold)
 		withhold = !atomic_exchange(&c->withheld, true);
+	tell = c->notifies && c->throttled && !c->told && !c->telling;
 	bp__conn_unlock(c);
+	if (tell)
+		bp__notify(c, false);
 	if (push)
 		bp__conn_push(c);
 	if (withhold)
@@ -309,7 +312,7 @@ static int send_message(struct bp_conn *c, const struct message *m, int timeout_
 	return rc;
 }
 
-/* ---- public ------------------------------------------------------------------------------ */
+/* ---- public ------------------------------------------------------------- */
 
 static int wrap(struct message *m, struct bp_conn *c, const struct iovec *iov, int n)
 {

@@ -162,11 +162,6 @@ void bp__sock_reset(int fd)
 	shutdown(fd, SHUT_RDWR);
 }
 
-void bp__sock_shutdown(int fd)
-{
-	shutdown(fd, SHUT_RDWR);
-}
-
 bool bp__sock_all_taken(int fd)
 {
 	int left = 0;
@@ -205,11 +200,8 @@ bool bp__sock_broken(int fd)
 {
 	struct pollfd pollfd = { .fd = fd };
 
-	if (poll(&pollfd, 1, 0) <= 0)
-		return false;
-	if (pollfd.revents & POLLERR)
-		return true;
-	return pollfd.revents & POLLHUP && plain_pending(fd) == 0;
+	/* POLLHUP alone is an end in good order, both ways */
+	return poll(&pollfd, 1, 0) > 0 && pollfd.revents & POLLERR;
 }
 
 void bp__sock_stats(int fd, struct bp_conn_stats *ret)

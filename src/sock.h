@@ -44,9 +44,6 @@ int bp__sock_error(int fd);
  */
 void bp__sock_reset(int fd);
 
-/* Wake who is blocked in it, both ways, in good order. */
-void bp__sock_shutdown(int fd);
-
 /* After the end was sent: has the peer's kernel acknowledged every byte before it? */
 bool bp__sock_all_taken(int fd);
 
@@ -57,7 +54,7 @@ bool bp__sock_all_taken(int fd);
 bool bp__sock_taken(int fd, uint64_t *ret_bytes);
 size_t bp__sock_write_max(int fd);
 
-/* Has it broken, or has everything ended with nothing left to be read? */
+/* Has it broken? */
 bool bp__sock_broken(int fd);
 
 /* TCP_INFO's share of struct bp_conn_stats; zeros for others. */

@@ -65,7 +65,7 @@ void bp__push_own(void)
 		bp__conn_push(c);
 }
 
-/* ---- the thread -------------------------------------------------------------------------- */
+/* ---- the thread --------------------------------------------------------- */
 
 static bool writer_done(const struct bp_conn *c)
 {
@@ -80,8 +80,14 @@ static void *writer_main(void *arg)
 	int n;
 
 	bp__lock(&c->lock);
-	while (!writer_done(c)) {
-		if (c->token || c->outq.bytes == 0) {
+	while (!writer_done(c) || c->told) {
+		if (c->told && !c->throttled && !c->telling) {
+			bp__conn_unlock(c);
+			bp__notify(c, true);
+			bp__lock(&c->lock);
+			continue;
+		}
+		if (writer_done(c) || c->token || c->outq.bytes == 0) {
 			bp__wait(&c->writer_cond, &c->lock);
 			continue;
 		}

@@ -28,6 +28,13 @@ static void with(size_t n, struct bp_endpoint_config config)
 
 /* ---- the places of connections -------------------------------------------- */
 
+static bool tick(uint64_t now)
+{
+	bool in_use;
+
+	return bp__qdisc_tick(&rig.q, now, &in_use);
+}
+
 static void test_accounts_place_comes_back_when_nothing_is_charged_any_more(void)
 {
 	struct feed *refused = calloc(1, sizeof *refused);
@@ -168,9 +175,9 @@ static void test_accounts_blocks_go_back_after_a_second_and_with_the_last_flow(v
 	with(2, (struct bp_endpoint_config){ .qdisc = &bp_qdisc_unbounded });
 	block = block_get(feeds[0], 64 * KIB);
 	block_back(feeds[0], block, 64 * KIB);
-	bp__qdisc_tick(&rig.q, bp__now_ns() + 500 * BP__MS);
+	tick(bp__now_ns() + 500 * BP__MS);
 	CHECK_EQ(idle_bytes(), 64 * KIB);
-	bp__qdisc_tick(&rig.q, bp__now_ns() + 1001 * BP__MS);
+	tick(bp__now_ns() + 1001 * BP__MS);
 	CHECK_EQ(idle_bytes(), 0);
 	block = block_get(feeds[0], 64 * KIB);
 	block_back(feeds[0], block, 64 * KIB);
@@ -212,21 +219,21 @@ static void test_accounts_stall_is_told_once_every_five_seconds(void)
 	with(2, (struct bp_endpoint_config){ .qdisc = &bp_qdisc_bytes, .budget = 100 });
 	CHECK_EQ(feed_read(feeds[0], 100), 0);
 	reading_start_waiting(&reading, feeds[1], 100);
-	CHECK(!bp__qdisc_tick(&rig.q, t));
-	CHECK(!bp__qdisc_tick(&rig.q, t + 9 * SECOND));	/* one is ready */
+	CHECK(!tick(t));
+	CHECK(!tick(t + 9 * SECOND));	/* one is ready */
 	kept = rig_take(&rig);
 	frame_turn_back(kept);
-	CHECK(!bp__qdisc_tick(&rig.q, t + 10 * SECOND));
-	CHECK(!bp__qdisc_tick(&rig.q, t + 15 * SECOND - 1));
+	CHECK(!tick(t + 10 * SECOND));
+	CHECK(!tick(t + 15 * SECOND - 1));
 	CHECK_EQ(rig_stats(&rig).stalls, 0);
-	CHECK(bp__qdisc_tick(&rig.q, t + 15 * SECOND));
+	CHECK(tick(t + 15 * SECOND));
 	CHECK_EQ(rig_stats(&rig).stalls, 1);
-	CHECK(!bp__qdisc_tick(&rig.q, t + 16 * SECOND));
-	CHECK(bp__qdisc_tick(&rig.q, t + 20 * SECOND));
+	CHECK(!tick(t + 16 * SECOND));
+	CHECK(tick(t + 20 * SECOND));
 	frame_drop(&kept->entry);
 	reading_join(&reading, 0);
-	CHECK(!bp__qdisc_tick(&rig.q, t + 40 * SECOND));
-	CHECK(!bp__qdisc_tick(&rig.q, t + 60 * SECOND));
+	CHECK(!tick(t + 40 * SECOND));
+	CHECK(!tick(t + 60 * SECOND));
 	CHECK_EQ(rig_stats(&rig).stalls, 2);
 	rig_finish(&rig, feeds);
 }
@@ -240,8 +247,8 @@ static void test_accounts_frame_that_is_being_read_is_no_stall(void)
 	with(2, (struct bp_endpoint_config){ .qdisc = &bp_qdisc_bytes, .budget = 100 });
 	CHECK_EQ(bp__flow_reserve(&feeds[0]->flow, 100, 0), 0);
 	reading_start_waiting(&reading, feeds[1], 100);
-	CHECK(!bp__qdisc_tick(&rig.q, t));
-	CHECK(!bp__qdisc_tick(&rig.q, t + 60 * SECOND));
+	CHECK(!tick(t));
+	CHECK(!tick(t + 60 * SECOND));
 	bp__flow_release(&feeds[0]->flow, 100, BP__HELD_FRAME, NULL, 0);
 	reading_join(&reading, 0);
 	rig_finish(&rig, feeds);

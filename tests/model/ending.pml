@@ -47,7 +47,7 @@
 #define FLOW_BROKEN	2
 #define FLOW_CUT	3
 
-/* ---- what there is ---------------------------------------------------------------------- */
+/* ---- what there is ------------------------------------------------------- */
 
 /* [C] */
 byte state;
@@ -107,7 +107,7 @@ bool asleep[6];
 #define enter_call()	assert(fd_open); calls++
 #define leave_call()	assert(fd_open); calls--
 
-/* ---- send.c, writer.c: under C ------------------------------------------------------------ */
+/* ---- send.c, writer.c: under C ------------------------------------------- */
 
 #define SENDABLE (state <= OPEN && !end_wanted && !out_dead)
 
@@ -130,16 +130,18 @@ inline wake_writer()
 	fi
 }
 
+#ifdef MUTANT_END_BEFORE_DATA
+#define ALL_WRITTEN (was_open)
+#else
+#define ALL_WRITTEN (!token && queued == 0)
+#endif
+
 /* bp__conn_try_end_locked(): FIN, once everything before it is written */
 inline try_end()
 {
 	if
-#ifdef MUTANT_FIN_BEFORE_DATA
-	:: end_wanted && !end_sent && !out_dead && !token ->
-#else
-	:: end_wanted && !end_sent && !out_dead && !token && queued == 0 ->
-#endif
-		assert(fd_open && outq == 0);
+	:: end_wanted && !end_sent && !out_dead && ALL_WRITTEN ->
+		assert(fd_open);
 		end_sent = true;
 #ifndef MUTANT_NO_LINGER
 		linger = (state == CLOSING);
@@ -202,7 +204,7 @@ inline drop_out()
 	outq = 0
 }
 
-/* ---- conn.c: under C -------------------------------------------------------------------------- */
+/* ---- conn.c: under C ----------------------------------------------------- */
 
 inline wake_senders()
 {
@@ -254,8 +256,11 @@ inline end_conn(at_once, flow_stage)
 	:: else ->
 		grow(ABORTED);
 		drop_out();
-#ifdef MUTANT_CLOSED_BY_ABORTER
+#ifdef MUTANT_FD_CLOSED_BY_ABORTER
 		fd_open = false;
+#endif
+#ifdef MUTANT_CLOSED_TOLD_BY_ABORTER
+		told_closed++;
 #endif
 		broken = broken || fd_open
 	fi
@@ -276,7 +281,7 @@ inline out_failed()
 	fi
 }
 
-/* ---- without a lock ----------------------------------------------------------------------------- */
+/* ---- without a lock ------------------------------------------------------ */
 
 #define STACK \
 	bool starts, frees, quiet; \
@@ -346,13 +351,25 @@ inline when_quiet()
 	fi
 }
 
-/* bp__conn_ended_handled(), bp__flow_watch() */
+/* bp__conn_ended_handled() */
 inline end_handled()
 {
-	atomic { ended_handled = true; watched = true; quiet = QUIET }
+	atomic {	/* C */
+		ended_handled = true;
+		if
+		:: end_wanted -> end_conn(false, FLOW_OPEN)
+		:: else
+		fi;
+		take_chores()
+	}
+	do_chores();
+	atomic {	/* Q: bp__flow_watch() */
+		watched = true;
+		quiet = QUIET
+	}
 }
 
-/* ---- those who write -------------------------------------------------------------------------------- */
+/* ---- those who write ----------------------------------------------------- */
 
 inline does_it_read()
 {
@@ -368,7 +385,7 @@ inline does_it_read()
 proctype sender()
 {
 	STACK;
-	bool inline_try;
+	bool inline_try, appends;
 	byte left = SENDS;
 
 	do
@@ -381,28 +398,20 @@ proctype sender()
 			:: else
 			fi;
 			if
-			:: !admitted		/* -EPIPE */
-			:: admitted && !SENDABLE -> uncount()
 			:: admitted && SENDABLE && !token && outq == 0 ->
 				token = true;
 				enter_call();
 				inline_try = true
-			:: admitted && SENDABLE && (token || outq > 0) ->
-				outq++;
-				if
-				:: !token -> wake_writer()
-				:: else
-				fi
-			:: admitted && SENDABLE && state == OPEN ->
-				outq++;
-				withheld = true
+			:: admitted && SENDABLE -> appends = true
+			:: admitted && !SENDABLE -> uncount()
+			:: !admitted		/* -EPIPE */
 			fi;
 			admitted = false;
 			take_chores()
 		}
+		do_chores();
 		if
 		:: inline_try -> atomic {	/* C, when the call has returned */
-			inline_try = false;
 			leave_call();
 			does_it_read();
 			if
@@ -414,9 +423,20 @@ proctype sender()
 			give_token();
 			take_chores()
 		   }
+		:: appends -> atomic {	/* C, when the pieces are made */
+			if
+			:: SENDABLE && !token -> outq++; wake_writer()
+			:: SENDABLE && token -> outq++
+			:: SENDABLE && state == OPEN -> outq++; withheld = true
+			:: else -> uncount()
+			fi;
+			take_chores()
+		   }
 		:: else
 		fi;
-		do_chores()
+		do_chores();
+		inline_try = false;
+		appends = false
 	:: else -> break
 	od
 }
@@ -464,7 +484,7 @@ proctype writer()
 	writer_gone = true
 }
 
-/* ---- the reader -------------------------------------------------------------------------------------- */
+/* ---- the reader ---------------------------------------------------------- */
 
 mtype = { NOTHING, FRAME, END, ERROR };
 
@@ -595,6 +615,7 @@ inline wait_for_end()
 		:: state == CLOSING && !end_sent && !out_dead -> nap(READER)
 		:: else -> break
 		od;
+		assert(out_dead || (end_sent && queued == 0));
 		drop_out();
 		grow(ENDED);
 		take_chores()
@@ -647,7 +668,7 @@ proctype reader()
 	atomic { finished = true; rung = true }			/* E */
 }
 
-/* ---- the reaper ---------------------------------------------------------------------------------------- */
+/* ---- the reaper ---------------------------------------------------------- */
 
 #define LINGERS	(linger && state == CLOSING)
 #define STALLED	(queued > 0 && (state == OPEN || state == CLOSING) && peer_reads == NO)
@@ -690,7 +711,7 @@ proctype reaper()
 	od
 }
 
-/* ---- the application ------------------------------------------------------------------------------------- */
+/* ---- the application ----------------------------------------------------- */
 
 /* bp_receive(), bp_event_free(), until CLOSED; a frame may make it close */
 proctype consumer()
@@ -801,7 +822,7 @@ init
 		:: state = CONNECTING; token = true
 #endif
 		fi;
-#ifdef THROTTLED
+#ifdef THROTTLED	/* a frame is queued, the writer has begun */
 		queued = 1;
 		outq = 1;
 		throttled = true;

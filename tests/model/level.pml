@@ -21,12 +21,9 @@
  * nap is a wait on a condition: only a wake-up that comes after falling asleep
  * ends it, so one that comes too early is lost, as in life.
  */
-#define FRAMES	2	/* from the peer */
-#ifndef SENDS
-#define SENDS 2
-#endif
-	/* of the other thread, 1 byte and HIGH bytes in turn */
-#define HIGH	2	/* bytes */
+#define FRAMES	2	/* from the peer, each answered with a byte */
+#define SENDS	1	/* of the other thread, HIGH bytes each */
+#define HIGH	2
 #define LOW	1
 
 /* who may sleep, each on a condition of its own (R5) */
@@ -86,8 +83,7 @@ bool note;			/* [Q] */
 #define LEVEL throttled
 #endif
 
-/* within one step */
-
+/* what does not outlast a step */
 hidden byte ok, who, bytes, n;
 
 /* what is observed, to be judged */
@@ -96,7 +92,7 @@ bool in_notification, closed;
 bool app_level;			/* what the application knows */
 byte late;			/* frames read since the level rose */
 
-/* ---- qdisc.c, flow.c: under Q --------------------------------------------------- */
+/* ---- qdisc.c, order.c, flow.c: under Q ----------------------------------- */
 
 /* take_ready_locked(): what is throttled stays behind, in its flow */
 inline take_ready()
@@ -163,7 +159,7 @@ inline end_flow()
 	}
 }
 
-/* ---- notify.c ------------------------------------------------------------------- */
+/* ---- notify.c ------------------------------------------------------------ */
 
 /* bp__notify(): carry the level to the callbacks, until what was told is what is */
 inline notify()
@@ -202,7 +198,7 @@ inline notify()
 	od
 }
 
-/* ---- conn.c: what a section of C leaves to be done without the lock --------------- */
+/* ---- conn.c: what a section of C leaves to be done without the lock ------ */
 
 /* bp__conn_unlock(): take the chores, as the last thing in a section, ... */
 inline take_chores()
@@ -236,8 +232,9 @@ inline do_chores()
 	fi
 }
 
-/* ---- send.c: the marks, under C --------------------------------------------------- */
+/* ---- send.c: the marks, under C ------------------------------------------ */
 
+/* count_locked() */
 inline count(n)
 {
 	queued = queued + n;
@@ -259,6 +256,7 @@ inline try_end()
 	fi
 }
 
+/* clear_level_locked() */
 inline clear_level()
 {
 	throttled = false;
@@ -321,41 +319,39 @@ inline send(me, size)
 		:: ok && !throttled -> count(size)
 		:: else
 		fi;
+		inline_try = false;
 		if
-		:: ok && !SENDABLE -> ok = false; uncount(size)
-		:: else
-		fi;
-		inline_try = ok && !token && outq == 0;
-		if
-		:: inline_try -> token = true
-		:: ok && !inline_try -> outq = outq + size; wake(WRITER)
-		:: else
+		:: !ok				/* -EPIPE */
+		:: ok && !SENDABLE -> uncount(size)	/* it ended meanwhile */
+		:: ok && SENDABLE && (token || outq > 0) ->
+			outq = outq + size; wake(WRITER)
+		:: ok && SENDABLE && !token && outq == 0 ->
+			token = true; inline_try = true
 		fi;
 		if
 		:: !inline_try -> take_chores()
-		:: else
+		:: else			/* the edge is told after the attempt */
 		fi
 	}
 	if
-	:: inline_try ->
-		atomic {	/* C, after the system call took n bytes of it */
-			inline_try = false;
-			token = false;
-			select(n : 0 .. size);
-			if
-			:: !dead -> outq = outq + size - n; uncount(n)
-			:: else
-			fi;
-			wake(AT_END);
-			wake(WRITER);
-			take_chores()
-		}
+	:: inline_try -> atomic {	/* C, when the kernel has taken n bytes of it */
+		inline_try = false;
+		token = false;
+		select(n : 0 .. size);
+		if
+		:: !dead -> outq = outq + size - n; uncount(n)
+		:: else
+		fi;
+		wake(AT_END);
+		wake(WRITER);
+		take_chores()
+	   }
 	:: else
 	fi;
 	do_chores()
 }
 
-/* ---- the threads ------------------------------------------------------------------ */
+/* ---- the threads --------------------------------------------------------- */
 
 /* what the inlines above keep on a thread's stack from one step to the next */
 #ifdef MUTANT_LEVEL_COPIED
@@ -423,7 +419,7 @@ active proctype writer()
 #ifdef MUTANT_VISIT_EARLY
 	   visit();
 #endif
-	   atomic {	/* C, after a blocking send of n bytes */
+	   atomic {	/* C, when a blocking call has sent n bytes */
 		token = false;
 		wake(AT_END);
 		if
@@ -437,6 +433,7 @@ active proctype writer()
 	writer_gone = true
 }
 
+/* bp__reader_serve() */
 active proctype reader()
 {
 	STACK;
@@ -444,8 +441,7 @@ active proctype reader()
 
 	do
 	:: left > 0 ->
-		/* bp__flow_may_read(); without the lock when it sees no hindrance */
-		if
+		if	/* bp__flow_may_read(), which need not lock to see that it may */
 		:: !cut && !LEVEL
 		:: true -> DECIDE_AND_PARK {	/* Q */
 			do
@@ -457,9 +453,9 @@ active proctype reader()
 		fi;
 		if
 		:: cut -> break
-		:: else -> left--
+		:: else -> left--	/* recv() */
 		fi;
-#ifndef MUTANT_LEVEL_COPIED	/* which fails of this, too, but that is not the worst */
+#ifndef MUTANT_LEVEL_COPIED	/* it fails of this, too; the wedge is worse */
 		if
 		:: throttled -> late++; assert(late <= 1)
 		:: else
