@@ -217,7 +217,7 @@ struct bp_conn_config {
 	size_t rcvbuf, sndbuf;	/* bytes; the kernel's own tuning */
 	int backlog;		/* listeners; SOMAXCONN */
 	bool reuseport;		/* listeners */
-	const char *local;	/* bp_connect(): address to connect from; any */
+	const char *local;	/* bp_connect(): "host:port" to connect from; any */
 	int (*setup)(int fd, void *data); /* options of your own, before connect or
 				 * after accept; fd is yours only here; nonzero refuses */
 };

@@ -154,6 +154,13 @@ void bp__conn_close_locked(struct bp_conn *c, enum bp_reason why, int err,
 {
 	if (c->state >= BP__CLOSING)
 		return;
+	if (c->state == BP__CONNECTING && c->queued > 0 && !c->out_dead) {
+		/* what was accepted is sent still, if it comes to that */
+		c->close_wanted = c->end_wanted = true;
+		bp__wake_all(&c->senders);
+		end_flow_locked(c, stage);
+		return;
+	}
 	if (c->state == BP__CONNECTING || c->out_dead) {
 		bp__conn_abort_locked(c, why, err, stage);
 		return;
@@ -305,6 +312,8 @@ int bp__conn_opened(struct bp_conn *c, int fd)
 		c->fd = fd;
 		c->was_open = true;
 		bp__conn_give_token_locked(c);	/* sends were queued meanwhile */
+		if (c->close_wanted)
+			bp__conn_close_locked(c, BP_REASON_LOCAL, 0, BP__FLOW_CUT);
 		rc = 0;
 	}
 	bp__conn_unlock(c);

@@ -105,6 +105,7 @@ struct bp_conn {
 	bool let_go;			/* reader and writer are through with fd */
 	bool handlers_done;		/* the last one has returned */
 	bool was_open, was_reset;
+	bool close_wanted;		/* as soon as it is connected */
 	struct bp__outq outq;
 	size_t queued;			/* bytes accepted and not yet written */
 	struct bp__list senders;	/* who waits to send, or for unthrottled */

@@ -23,7 +23,7 @@ static void run_task(struct bp__worker *worker)
 	if (worker->listener)
 		c = bp__listener_lead(worker->listener);
 	if (!c)
-		return;
+		return;		/* it is only to be ready */
 	if (c->addrs)		/* to be connected by its own thread */
 		bp__connect_try(c, BP__NEVER);
 	bp__reader_serve(c);
@@ -117,6 +117,16 @@ static int give_task(struct bp_endpoint *ep, struct bp_conn *conn,
 	}
 	bp__unlock(&ep->lock);
 	return given ? 0 : new_worker(ep, conn, listener);
+}
+
+int bp__crew_ready(struct bp_endpoint *ep)
+{
+	bool idle;
+
+	bp__lock(&ep->lock);
+	idle = !bp__list_empty(&ep->idle);
+	bp__unlock(&ep->lock);
+	return idle ? 0 : new_worker(ep, NULL, NULL);
 }
 
 int bp__crew_serve(struct bp_endpoint *ep, struct bp_conn *conn)

@@ -146,7 +146,7 @@ int bp__conn_defaults(struct bp_conn_config *config,
 	    || or_ms(&config->write_ms, 60 * 1000) < 0
 	    || or_ms(&config->linger_ms, 5 * 1000) < 0)
 		return -EINVAL;
-	if (config->user_timeout_ms < 0 || config->backlog < 0)
+	if (config->user_timeout_ms < BP_FOREVER || config->backlog < 0)
 		return -EINVAL;
 	if (config->backlog == 0)
 		config->backlog = SOMAXCONN;

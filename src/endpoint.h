@@ -85,6 +85,8 @@ uint64_t bp__conn_tick_ns(const struct bp_conn_config *config);
 
 /* ---- crew.c ------------------------------------------------------------- */
 
+/* See that a worker is idle, or about to be. -EAGAIN, -ENOMEM: no thread. */
+int bp__crew_ready(struct bp_endpoint *ep);
 /* Give a task to an idle worker or a new one. Returns -EAGAIN, -ENOMEM: no thread. */
 int bp__crew_serve(struct bp_endpoint *ep, struct bp_conn *conn);
 int bp__crew_lead(struct bp_endpoint *ep, struct bp_listener *listener);

@@ -83,12 +83,18 @@ static bool exhausted(int rc)
 	    || rc == -EAGAIN;
 }
 
+/* -EAGAIN is what the system says when there is no thread to be had. */
+static const char *words_for(int rc)
+{
+	return rc == -EAGAIN ? "no thread" : bp_strerror(rc);
+}
+
 /* What was accepted cannot be served. */
 static void refuse(struct bp_listener *l, struct bp_conn *c, int fd, int rc)
 {
 	bp__endpoint_refuse(l->ep);
 	bp__endpoint_log(l->ep, LOG_NOTICE, "%s: a connection was refused: %s",
-	    l->addr, bp_strerror(rc));
+	    l->addr, words_for(rc));
 	close(fd);
 	bp__conn_abandon(c);
 }
@@ -129,6 +135,10 @@ static int accept_one(struct bp_listener *l, struct bp_conn **ret_conn)
 	struct bp_conn *c;
 	int fd, rc;
 
+	/* who is accepted has to be served: not before there is a thread for it */
+	rc = bp__crew_ready(l->ep);
+	if (rc < 0)
+		return rc;
 	rc = bp__conn_new(&c, &l->ep->qdisc, l->ep, &bp__endpoint_owner, &l->config,
 	    l->ep->config.stack_size);
 	if (rc < 0)
@@ -168,7 +178,7 @@ struct bp_conn *bp__listener_lead(struct bp_listener *l)
 			continue;
 		if (!warned)
 			bp__endpoint_log(l->ep, LOG_WARNING,
-			    "%s: accepting pauses: %s", l->addr, bp_strerror(rc));
+			    "%s: accepting pauses: %s", l->addr, words_for(rc));
 		warned = true;
 		await_room(l, EXHAUSTED_MS);
 	}

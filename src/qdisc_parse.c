@@ -87,8 +87,12 @@ static int set_parameter(struct bp_endpoint_config *config, const char *text,
 int bp_qdisc_parse(struct bp_endpoint_config *ret_config, const char *text)
 {
 	struct bp_endpoint_config config = *ret_config;
-	size_t len = strcspn(text, ":"), i;
+	size_t len, i;
 	int rc;
+
+	if (!text)
+		return -EINVAL;
+	len = strcspn(text, ":");
 
 	for (i = 0; i < N_DISCIPLINES; i++)
 		if (is(disciplines[i]->name, text, len))

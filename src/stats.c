@@ -79,13 +79,24 @@ void bp_conn_stats(struct bp_conn *c, struct bp_conn_stats *ret)
 	ret->sent_frames = atomic_load(&c->sent_frames);
 }
 
+/* One that bp_connect() is still about may come to nothing, and never have been. */
+static bool is_made(struct bp_conn *c)
+{
+	bool made;
+
+	bp__lock(&c->lock);
+	made = c->was_open;
+	bp__conn_unlock(c);
+	return made;
+}
+
 void bp_endpoint_each(struct bp_endpoint *ep,
     bool (*fn)(struct bp_conn *conn, void *arg), void *arg)
 {
 	struct bp_conn *c = NULL;
 
 	while ((c = bp__endpoint_next(ep, c)) != NULL) {
-		if (!fn(c, arg)) {
+		if (is_made(c) && !fn(c, arg)) {
 			bp_conn_unref(c);
 			return;
 		}

@@ -143,7 +143,7 @@ static void test_throttled_is_set_by_the_byte_that_reaches_high(void)
 
 static void note_pending(struct bp_conn *conn, struct seen *seen)
 {
-	*(size_t *)seen->own = bp_conn_pending(conn);
+	atomic_store((atomic_size_t *)seen->own, bp_conn_pending(conn));
 }
 
 /*
@@ -152,7 +152,7 @@ static void note_pending(struct bp_conn *conn, struct seen *seen)
  */
 static void test_throttled_lasts_until_low_is_reached(void)
 {
-	size_t at_unthrottled = SIZE_MAX;
+	atomic_size_t at_unthrottled = SIZE_MAX;
 	struct seen seen = { .on_unthrottled = note_pending,
 	    .own = &at_unthrottled };
 	struct bp_conn_config config = small_kernel_config(&seen);
@@ -176,10 +176,10 @@ static void test_throttled_lasts_until_low_is_reached(void)
 		if (peer_unread(fd))
 			REQUIRE(peer_recv_some(fd, piece, sizeof piece) > 0);
 	}
-	WAIT_UNTIL(atomic_load(&seen.unthrottled) == 1);
+	WAIT_UNTIL(atomic_load(&at_unthrottled) != SIZE_MAX);
 	CHECK(!bp_conn_throttled(conn));
-	CHECK_LE(at_unthrottled, MIB);
-	CHECK_GE(at_unthrottled, MIB - 256 * 1024);
+	CHECK_LE(atomic_load(&at_unthrottled), MIB);
+	CHECK_GE(atomic_load(&at_unthrottled), MIB - 256 * 1024);
 	CHECK_EQ(bp_conn_wait_unthrottled(conn, 0), 0);
 	bp_conn_abort(conn, BP_REASON_ABORT);
 	bp_conn_unref(conn);

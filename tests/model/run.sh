@@ -63,10 +63,10 @@ explore()
 	model=$1 how=$2
 	shift 2
 	spin -a "$@" "$dir/$model.pml" > spin.out 2>&1 || { cat spin.out; return; }
+	# no -O2: compiling takes longer than running
 	case $how in
-	holds) $CC -O2 -w -DSAFETY -DMEMLIM=2000 -o pan pan.c && ./pan -m9999 -w24 ;;
-	ends) $CC -O2 -w -DNP -DMEMLIM=2000 -o pan pan.c && ./pan -l -m9999 -w22 ;;
-	fails) $CC -O0 -w -DSAFETY -DMEMLIM=2000 -o pan pan.c && ./pan -m9999 -w20 ;;
+	ends) $CC -w -DNP -DMEMLIM=2000 -o pan pan.c && ./pan -l -m9999 -w24 ;;
+	*) $CC -w -DSAFETY -DMEMLIM=2000 -o pan pan.c && ./pan -m9999 -w24 ;;
 	esac
 }
 
@@ -90,7 +90,7 @@ check()
 	fails)
 		name="$model fails${*:+ ($*)}: ${found:-nothing was found}"
 		case $found in
-		"assertion violated" | "invalid end state") ok=ok ;;
+		"assertion violated"* | "invalid end state"*) ok=ok ;;
 		esac ;;
 	esac
 	echo "$ok $number - $name" | sed 's/-DMUTANT_//; s/-D//g'
