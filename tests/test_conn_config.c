@@ -196,7 +196,7 @@ static void test_config_of_a_connection_that_contradicts_itself_is_refused(void)
 		{ .keepalive = (enum bp_switch)-1 }, { .gather = BP_OFF + 1 },
 		{ .header_ms = -2 }, { .frame_ms = -2 }, { .idle_ms = INT_MIN },
 		{ .write_ms = -2 }, { .linger_ms = -2 },
-		{ .user_timeout_ms = -1 }, { .backlog = -1 },
+		{ .user_timeout_ms = -2 }, { .backlog = -1 },
 	};
 	struct bp_conn_config config;
 	size_t i;

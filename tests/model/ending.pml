@@ -19,17 +19,18 @@
  * consumer receives, one thread ends it, and the peer does anything, or nothing.
  * The writer is started when first needed. A deadline may pass at any time while
  * it runs. What a section of C leaves to be done without the lock, the chores of
- * conn.h, is done in steps of its own. run.sh plays it in parts: the way out, the
- * way in, both.
+ * conn.h, is done in steps of its own. run.sh plays it in three parts, since at
+ * once it takes minutes: in (a consumer, nobody sends), out (somebody sends, and
+ * handlers receive), full (the same, throttled from the beginning).
  *
  * A section of a lock is one atomic step and a nap is a wait on a condition, as in
  * level.pml, which has the marks and the notifications that are left out here.
  */
 #ifndef SENDS
-#define SENDS	1		/* frames that are sent */
+#define SENDS	1		/* frames we send */
 #endif
 #ifndef FRAMES
-#define FRAMES	1		/* frames the peer sends */
+#define FRAMES	1		/* frames the peer sends; 0: handlers, no consumer */
 #endif
 
 #define CONNECTING	0
@@ -822,7 +823,7 @@ init
 		:: state = CONNECTING; token = true
 #endif
 		fi;
-#ifdef THROTTLED	/* a frame is queued, the writer has begun */
+#ifdef FULL	/* a frame is queued, senders wait, the writer has begun */
 		queued = 1;
 		outq = 1;
 		throttled = true;

@@ -3,49 +3,45 @@
 #
 # run.sh - explore the models: each must hold, each of its mutants must fail.
 #
-# A check is a line of the table below: what is expected, the model, and what it is
-# compiled with. "holds": no assertion fails and nobody is left waiting, in any
-# order of steps. "ends": no run goes on for ever. "fails": a mutant, in which one
-# of the two must be found to be violated. TAP on standard output.
+# A line of the table is a check: what is expected of which model in which scene,
+# with which mutant. "holds": in no order of steps does an assertion fail, or is
+# anybody left waiting. "ends": and none goes on for ever. "fails": a mutant, of
+# which the contrary must be found. TAP on standard output.
 
 dir=$(cd "$(dirname "$0")" && pwd) || exit 1
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
 
-in="-DSENDS=0 -DFRAMES=1 -DMADE"
-out="-DSENDS=1 -DFRAMES=0 -DMADE"
-full="-DSENDS=1 -DFRAMES=0 -DTHROTTLED"
-
-cat > "$tmp/table" <<END
-holds level
-holds ending $in
-holds ending $out
-holds ending $full
-ends ending $in
-ends ending $full
-fails level -DMUTANT_LEVEL_COPIED
-fails level -DMUTANT_LEVEL_NOT_READ_AGAIN
-fails level -DMUTANT_VISIT_SKIPPED
-fails level -DMUTANT_VISIT_EARLY
-fails level -DMUTANT_PARKED_LATE
-fails level -DMUTANT_CLEARED_AT_LOW_EXACTLY
-fails level -DMUTANT_NOTIFY_ONCE
-fails level -DMUTANT_NOTIFY_BY_ALL
-fails level -DMUTANT_CLOSED_UNSETTLED
-fails ending $in -DMUTANT_NO_LINGER
-fails ending $in -DMUTANT_LATE_CLOSE_IGNORED
-fails ending $in -DMUTANT_FD_CLOSED_BY_ABORTER
-fails ending $in -DMUTANT_CLOSED_TOLD_BY_ABORTER
-fails ending $out -DMUTANT_END_BEFORE_DATA
-fails ending $out -DMUTANT_PIECES_FREED_IN_USE
-fails ending $out -DMUTANT_TOKEN_IGNORED
-fails ending $out -DMUTANT_START_IGNORED
-fails ending $full -DMUTANT_WRITER_NOT_JOINED
-fails ending $full -DMUTANT_WRITER_NOT_WOKEN
-fails ending $full -DMUTANT_SENDERS_NOT_WOKEN
-fails ending $full -DMUTANT_COUNTED_OFF_IN_SILENCE
-fails ending $full -DMUTANT_FAILED_CLOSE_GOES_ON
+cat > "$tmp/table" << 'END'
+holds level whole
+holds ending in
+holds ending out
+holds ending full
+ends ending in
+ends ending full
+fails level whole LEVEL_COPIED
+fails level whole LEVEL_NOT_READ_AGAIN
+fails level whole VISIT_SKIPPED
+fails level whole VISIT_EARLY
+fails level whole PARKED_LATE
+fails level whole CLEARED_AT_LOW_EXACTLY
+fails level whole NOTIFY_ONCE
+fails level whole NOTIFY_BY_ALL
+fails level whole CLOSED_UNSETTLED
+fails ending in NO_LINGER
+fails ending in LATE_CLOSE_IGNORED
+fails ending in FD_CLOSED_BY_ABORTER
+fails ending in CLOSED_TOLD_BY_ABORTER
+fails ending out END_BEFORE_DATA
+fails ending out PIECES_FREED_IN_USE
+fails ending out TOKEN_IGNORED
+fails ending out START_IGNORED
+fails ending full WRITER_NOT_JOINED
+fails ending full WRITER_NOT_WOKEN
+fails ending full SENDERS_NOT_WOKEN
+fails ending full COUNTED_OFF_IN_SILENCE
+fails ending full FAILED_CLOSE_GOES_ON
 END
 
 CC=${CC:-cc}
@@ -57,53 +53,50 @@ for tool in spin "${CC%% *}"; do
 	fi
 done
 
-# explore MODEL HOW FLAGS...: what pan says, in a directory of its own
+# explore HOW MODEL SCENE MUTANT: what pan reports
 explore()
 {
-	model=$1 how=$2
-	shift 2
-	spin -a "$@" "$dir/$model.pml" > spin.out 2>&1 || { cat spin.out; return; }
-	# no -O2: compiling takes longer than running
-	case $how in
+	case $3 in
+	in) scene="-DSENDS=0 -DFRAMES=1 -DMADE" ;;
+	out) scene="-DSENDS=1 -DFRAMES=0 -DMADE" ;;
+	full) scene="-DSENDS=1 -DFRAMES=0 -DFULL" ;;
+	*) scene= ;;
+	esac
+	# shellcheck disable=SC2086 # several words
+	spin -a $scene ${4:+"-DMUTANT_$4"} "$dir/$2.pml" || return
+	# not optimised: compiling would take longer than running
+	case $1 in
 	ends) $CC -w -DNP -DMEMLIM=2000 -o pan pan.c && ./pan -l -m9999 -w24 ;;
 	*) $CC -w -DSAFETY -DMEMLIM=2000 -o pan pan.c && ./pan -m9999 -w24 ;;
 	esac
 }
 
-# check NUMBER HOW MODEL FLAGS...: its line of TAP
+# check NUMBER HOW MODEL SCENE MUTANT: its line of TAP
 check()
 {
-	number=$1 how=$2 model=$3
-	shift 3
-	mkdir "$tmp/$number" && cd "$tmp/$number" || exit 1
-	explore "$model" "$how" "$@" > report 2>&1
+	mkdir "$tmp/$1" && cd "$tmp/$1" || exit 1
+	explore "$2" "$3" "$4" "$5" > report 2>&1
+	found=$(sed -n 's/^pan:1: \([a-z][a-z -]*[a-z]\).*/\1/p' report)
 	states=$(sed -n 's/^ *\([0-9]*\) states, stored.*/\1/p' report)
-	found=$(sed -n 's/^pan:1: \([a-z -]*[a-z]\).*/\1/p' report)
-	complete=$(grep -c 'errors: 0' report)
-	grep -q -e 'not completed' -e 'too small' -e 'out of memory' report && complete=0
-
 	ok="not ok"
-	case $how in
-	holds | ends)
-		name="$model $how${*:+ ($*)}: $states states"
-		[ "$complete" = 1 ] && ok=ok ;;
-	fails)
-		name="$model fails${*:+ ($*)}: ${found:-nothing was found}"
-		case $found in
-		"assertion violated"* | "invalid end state"*) ok=ok ;;
-		esac ;;
+	case "$2 $found" in
+	"fails assertion violated"* | "fails invalid end state"*)
+		ok=ok ;;
+	"holds " | "ends ")
+		grep -q 'errors: 0' report && ! grep -q \
+		    -e 'not completed' -e 'too small' -e 'out of memory' report \
+		    && ok=ok ;;
 	esac
-	echo "$ok $number - $name" | sed 's/-DMUTANT_//; s/-D//g'
-	[ "$ok" = ok ] || sed 's/^/# /' report | tail -n 40
+	echo "$ok $1 - $3 ($4) ${5:+with $5 }$2: ${found:-${states:-no} states}"
+	[ "$ok" = ok ] || sed 's/^/# /' report
 }
 
 echo "1..$(grep -c . "$tmp/table")"
 jobs=$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 1)
 number=0 running=0
-while read -r line; do
+while read -r how model scene mutant; do
 	number=$((number + 1)) running=$((running + 1))
-	# shellcheck disable=SC2086 # a line is several words
-	check $number $line > "$tmp/$number.tap" &
+	check $number "$how" "$model" "$scene" "$mutant" > "$tmp/$number.tap" &
 	if [ $running -ge "$jobs" ]; then
 		wait
 		running=0
@@ -111,8 +104,9 @@ while read -r line; do
 done < "$tmp/table"
 wait
 
-passed=0
-for i in $(seq $number); do
+passed=0 i=0
+while [ $i -lt $number ]; do
+	i=$((i + 1))
 	cat "$tmp/$i.tap"
 	grep -q '^ok' "$tmp/$i.tap" && passed=$((passed + 1))
 done
