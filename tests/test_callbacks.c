@@ -183,7 +183,7 @@ static unsigned may_be(const struct call *call, enum callback from)
 		set &= ~(unsigned)EDEADLKED;
 	if (from == CLOSED && set & EPIPED)
 		set = EPIPED;
-	else if (from != CLOSED)
+	else if (from != CLOSED && from != UNTHROTTLED)	/* it may end meanwhile */
 		set &= ~(unsigned)EPIPED;
 	return set;
 }

@@ -159,16 +159,20 @@ inline end_flow()
 	}
 }
 
-/* ---- notify.c ------------------------------------------------------------ */
+/* ---- notify.c -------------------------------------------------------------- */
 
-/* bp__notify(): carry the level to the callbacks, until what was told is what is */
-inline notify()
+/*
+ * bp__notify(): carry the level to the callbacks, one thread at a time, until what
+ * was told is what is. Anybody may tell throttled; unthrottled only the writer, or
+ * the reader at the end, so that no abort and no deadline runs what may wait.
+ */
+inline notify(as_writer)
 {
 	atomic {	/* C */
 #ifdef MUTANT_NOTIFY_BY_ALL
-		tell = told != throttled;
+		tell = told != throttled && (throttled || as_writer);
 #else
-		tell = !telling && told != throttled;
+		tell = !telling && told != throttled && (throttled || as_writer);
 #endif
 		if
 		:: tell -> telling = true; told = throttled
@@ -185,20 +189,21 @@ inline notify()
 		}
 		in_notification = false;
 		atomic {	/* C: who changed it meanwhile has left it to us */
-			tell = told != throttled;
-#ifdef MUTANT_NOTIFY_ONCE
-			tell = false;
-#endif
+			tell = told != throttled && (throttled || as_writer);
 			if
 			:: tell -> told = throttled
+#ifdef MUTANT_NOTIFY_ONCE
 			:: else -> telling = false; wake(AT_END)
+#else
+			:: else -> telling = false; wake(AT_END); wake(WRITER)
+#endif
 			fi
 		}
 	:: else -> break
 	od
 }
 
-/* ---- conn.c: what a section of C leaves to be done without the lock ------ */
+/* ---- conn.c: what a section of C leaves to be done without the lock -------- */
 
 /* bp__conn_unlock(): take the chores, as the last thing in a section, ... */
 inline take_chores()
@@ -208,9 +213,8 @@ inline take_chores()
 #ifdef MUTANT_LEVEL_COPIED
 	must_note = noted != throttled;
 	noted = throttled;
-	new_note = noted;
+	new_note = noted
 #endif
-	must_tell = !telling && told != throttled
 }
 
 /* ... and do them */
@@ -224,10 +228,6 @@ inline do_chores()
 #endif
 	if
 	:: must_visit -> must_visit = false; visit()
-	:: else
-	fi;
-	if
-	:: must_tell -> must_tell = false; notify()
 	:: else
 	fi
 }
@@ -261,8 +261,9 @@ inline clear_level()
 {
 	throttled = false;
 #if !defined MUTANT_VISIT_SKIPPED && !defined MUTANT_VISIT_EARLY
-	unblock = true		/* R12: always */
+	unblock = true;		/* R12: always */
 #endif
+	wake(WRITER)		/* to say unthrottled */
 }
 
 /* bp__conn_drop_out_locked() */
@@ -328,6 +329,7 @@ inline send(me, size)
 		:: ok && SENDABLE && !token && outq == 0 ->
 			token = true; inline_try = true
 		fi;
+		must_tell = throttled && !told && !telling;
 		if
 		:: !inline_try -> take_chores()
 		:: else			/* the edge is told after the attempt */
@@ -344,10 +346,36 @@ inline send(me, size)
 		fi;
 		wake(AT_END);
 		wake(WRITER);
+		must_tell = throttled && !told && !telling;
 		take_chores()
 	   }
 	:: else
 	fi;
+	do_chores();
+	if
+	:: must_tell -> must_tell = false; notify(false)
+	:: else
+	fi
+}
+
+/* bp_conn_close(), or, at once, bp_conn_abort() */
+inline end_conn(at_once)
+{
+	atomic {	/* C */
+		ending = true;
+		do
+		:: nempty(senders) -> senders?who, _; wake(who)
+		:: empty(senders) -> break
+		od;
+		if
+		:: at_once -> drop_out()
+		:: else -> try_end()
+		fi;
+		wake(AT_END);
+		wake(WRITER);
+		take_chores()
+	}
+	end_flow();
 	do_chores()
 }
 
@@ -400,37 +428,51 @@ active proctype consumer()
 	od
 }
 
-/* writer_main(), with begin_locked() and end_locked() */
+#define WRITER_DONE (fin || dead)
+#define WRITER_TELLS (told && !throttled && !telling)
+
+/* writer_main(), with begin_locked() and end_locked(); if there is a thread for it */
 active proctype writer()
 {
 	STACK;
 
+	outq > 0 || WRITER_TELLS || WRITER_DONE;
+	if
+	:: end_conn(true); goto none
+	:: true
+	fi;
 	do
 	:: atomic {	/* C */
 		do
-		:: !fin && !dead && (token || outq == 0) -> nap(WRITER)
+		:: !WRITER_TELLS && WRITER_DONE && told -> nap(WRITER)
+		:: !WRITER_TELLS && !WRITER_DONE && (token || outq == 0) -> nap(WRITER)
 		:: else -> break
 		od;
 		if
-		:: fin || dead -> break
+		:: WRITER_TELLS -> must_tell = true
+		:: !WRITER_TELLS && WRITER_DONE -> break
 		:: else -> token = true
 		fi
 	   }
+	   if
+	   :: must_tell -> must_tell = false; notify(true)
+	   :: else ->
 #ifdef MUTANT_VISIT_EARLY
-	   visit();
+		visit();
 #endif
-	   atomic {	/* C, when a blocking call has sent n bytes */
-		token = false;
-		wake(AT_END);
-		if
-		:: !dead -> select(n : 1 .. outq); outq = outq - n; uncount(n)
-		:: else
-		fi;
-		take_chores()
-	   }
-	   do_chores()
+		atomic {	/* C, when a blocking call has sent n bytes */
+			token = false;
+			wake(AT_END);
+			if
+			:: !dead -> select(n : 1 .. outq); outq = outq - n; uncount(n)
+			:: else
+			fi;
+			take_chores()
+		}
+		do_chores()
+	   fi
 	od;
-	writer_gone = true
+none:	writer_gone = true
 }
 
 /* bp__reader_serve() */
@@ -488,13 +530,19 @@ active proctype reader()
 	}
 	writer_gone;
 #ifndef MUTANT_CLOSED_UNSETTLED
-	notify();	/* bp__notify_settle() */
-	atomic {	/* C */
+	do
+	:: atomic {	/* C: bp__notify_settle() */
 		do
-		:: telling || told != throttled -> nap(AT_END)
+		:: telling -> nap(AT_END)
 		:: else -> break
-		od
-	}
+		od;
+		if
+		:: told == throttled -> break
+		:: else
+		fi
+	   }
+	   notify(true)
+	od;
 #endif
 	assert(!in_notification && !app_level);
 	closed = true;
@@ -508,30 +556,13 @@ active proctype reader()
 active proctype closer()
 {
 	STACK;
-	bool abort;
 
 	if
-	:: true -> sent == SENDS && answered == FRAMES
+	:: true -> dead || (sent == SENDS && answered == FRAMES && queued == 0 && !app_level)
 	:: true
 	fi;
 	if
-	:: abort = true
-	:: abort = false
-	fi;
-	atomic {	/* C: bp_conn_close(), bp_conn_abort() */
-		ending = true;
-		do
-		:: nempty(senders) -> senders?who, _; wake(who)
-		:: empty(senders) -> break
-		od;
-		if
-		:: abort -> drop_out()
-		:: else -> try_end()
-		fi;
-		wake(AT_END);
-		wake(WRITER);
-		take_chores()
-	}
-	end_flow();
-	do_chores()
+	:: end_conn(true)
+	:: end_conn(false)
+	fi
 }
