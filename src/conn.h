@@ -135,7 +135,7 @@ struct bp_conn {
 	uint64_t tick_ns;		/* how often the reaper looks at it */
 	uint64_t seen_in, seen_out, alive_ns;	/* the reaper's notes */
 	uint64_t taken, taken_since_ns;
-	bool was_pending;
+	bool was_pending, was_active;
 	struct bp__addr *addrs;		/* to be tried, or NULL */
 	size_t n_addrs;
 	struct bp__addr *from_addr;	/* to connect from, or NULL */

@@ -156,7 +156,7 @@ int bp__conn_defaults(struct bp_conn_config *config,
 uint64_t bp__conn_tick_ns(const struct bp_conn_config *config)
 {
 	const int deadlines[] = {
-		config->header_ms, config->frame_ms, config->idle_ms,
+		config->header_ms, config->frame_ms, config->idle_ms / 2,
 		config->write_ms, config->linger_ms,
 	};
 	int ms = TICK_MS;

@@ -101,6 +101,7 @@ int bp__endpoint_add(struct bp_endpoint *ep, struct bp_conn *c)
 
 	c->tick_ns = bp__conn_tick_ns(&c->config);
 	c->alive_ns = now;
+	c->was_active = true;
 	bp__lock(&ep->lock);
 	closing = ep->closing;
 	if (!closing) {

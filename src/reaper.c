@@ -87,11 +87,14 @@ static uint64_t check_idle(struct bp_conn *c, uint64_t now)
 {
 	uint64_t in = atomic_load(&c->bytes_in), out = atomic_load(&c->bytes_out);
 	uint64_t deadline;
+	/* idle only while it is the peer's turn to do something */
+	bool active = in != c->seen_in || out != c->seen_out
+	    || atomic_load(&c->whereabouts) != BP__IN_RECV;
 
-	/* only while it is the peer's turn to do something */
-	if (in != c->seen_in || out != c->seen_out
-	    || atomic_load(&c->whereabouts) != BP__IN_RECV)
+	/* what was going on at the last look may have ended just before this one */
+	if (active || c->was_active)
 		c->alive_ns = now;
+	c->was_active = active;
 	c->seen_in = in;
 	c->seen_out = out;
 	deadline = after_ms(c->alive_ns, c->config.idle_ms);
@@ -132,7 +135,7 @@ static uint64_t look_at(struct bp_conn *c, uint64_t now)
 	state = c->state;
 	bp__conn_unlock(c);
 	if (state != BP__OPEN) {
-		c->alive_ns = now;	/* connecting is not idling */
+		c->was_active = true;	/* connecting is not idling */
 		return next;
 	}
 	/* the descriptor is ours to close: it stays what it is */

@@ -169,11 +169,9 @@ static void test_what_was_sent_to_a_connection_never_made_is_dropped(void)
 
 /* ---- time --------------------------------------------------------------- */
 
-/* (linger is short so that deadlines are looked at often.) */
 static void test_connecting_is_not_idling(void)
 {
-	struct bp_conn_config config = { .setup = hold_on, .idle_ms = IDLE_MS,
-	    .linger_ms = 20 };
+	struct bp_conn_config config = { .setup = hold_on, .idle_ms = IDLE_MS };
 	struct bp_endpoint *ep = new_endpoint(NULL);
 	char addr[ADDR_MAX];
 	int listener = peer_listen(addr), fd;
@@ -190,7 +188,7 @@ static void test_connecting_is_not_idling(void)
 	bp_event_free(event);
 	event = next_event(ep, BP_CLOSED);
 	CHECK_EQ(event->reason, BP_REASON_IDLE);
-	CHECK_GE(event->arrived_ns - opened_ns, IDLE_MS / 2 * 1000000);
+	CHECK_GE(event->arrived_ns - opened_ns, (IDLE_MS - 20) * 1000000);
 	bp_event_free(event);
 	peer_close(fd);
 	peer_close(listener);

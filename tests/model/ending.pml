@@ -53,6 +53,7 @@
 /* [C] */
 byte state;
 bool was_open;
+bool close_wanted;		/* as soon as it is connected */
 bool end_wanted, end_sent;	/* FIN after what was accepted; it was sent */
 bool out_dead;			/* nothing goes out any more */
 bool peer_ended, ended_handled, stopping;
@@ -219,7 +220,10 @@ inline grow(next)
 	assert(next > state);
 	state = next;
 #ifndef MUTANT_SENDERS_NOT_WOKEN
-	wake_senders();
+	if
+	:: state > OPEN -> wake_senders()
+	:: else
+	fi;
 #endif
 #ifndef MUTANT_WRITER_NOT_WOKEN
 	wake(WRITER);
@@ -253,6 +257,10 @@ inline end_conn(at_once, flow_stage)
 #endif
 	if
 	:: state >= (at_once -> ABORTED : CLOSING)
+	:: !at_once && state == CONNECTING && queued > 0 && !out_dead ->
+		close_wanted = true;
+		end_wanted = true;
+		wake_senders()
 	:: !at_once && state == OPEN && !out_dead -> grow(CLOSING); end_out()
 	:: else ->
 		grow(ABORTED);
@@ -273,9 +281,9 @@ inline out_failed()
 	if
 	:: out_dead
 #ifdef MUTANT_FAILED_CLOSE_GOES_ON
-	:: !out_dead && peer_ended && state < CLOSING ->
+	:: !out_dead && state != CLOSING && peer_ended ->
 #else
-	:: !out_dead && (peer_ended || state == CLOSING) ->
+	:: !out_dead && (state == CLOSING -> !end_sent : peer_ended) ->
 #endif
 		end_conn(true, FLOW_BROKEN)
 	:: else -> drop_out(); wake_senders(); wake(READER); wake(WRITER)
@@ -299,8 +307,6 @@ inline take_chores()
 	c_ends = FLOW_OPEN
 }
 
-#define CLOSED_OFF (stage == FLOW_CUT || (stage == FLOW_BROKEN && muted == YES))
-
 #define QUIET (watched && !turn && !frame && !ended && !closed)
 
 /* ... and do them: bp__writer_start(), bp__outq_clear(), bp__flow_end() */
@@ -321,10 +327,11 @@ inline do_chores()
 	if
 	:: frees || ends > FLOW_OPEN -> atomic {	/* Q */
 		assert(!frees || !from_queue);
-		stage = (ends > stage -> ends : stage);
 		watched = watched || ends == FLOW_STOPPING;
+		stage = (ends > stage -> ends : stage);
+		stage = (stage == FLOW_BROKEN && muted == YES -> FLOW_CUT : stage);
 		if
-		:: CLOSED_OFF -> frame = false; ended = false
+		:: stage == FLOW_CUT -> frame = false; ended = false
 		:: else
 		fi;
 		quiet = QUIET;
@@ -496,7 +503,9 @@ inline received()
 		(to_come > 0 || peer_fin || broken) -> leave_call();
 		in_recv = false;
 		if
-		:: to_come > 0 -> to_come--; got = FRAME
+		:: to_come > 0 ->
+			to_come--;
+			got = (stage == FLOW_OPEN -> FRAME : NOTHING)
 		:: broken -> got = ERROR
 		:: to_come == 0 && peer_fin && !broken -> got = END
 		fi
@@ -512,7 +521,14 @@ inline connect()
 	if
 	:: fd_open -> atomic {	/* C: bp__conn_opened() */
 		if
-		:: state == CONNECTING -> grow(OPEN); was_open = true; give_token()
+		:: state == CONNECTING ->
+			grow(OPEN);
+			was_open = true;
+			give_token();
+			if
+			:: close_wanted -> end_conn(false, FLOW_CUT)
+			:: else
+			fi
 		:: else -> fd_open = false
 		fi;
 		take_chores()
@@ -544,8 +560,8 @@ inline read_frames()
 	   if
 	   :: got == FRAME -> atomic {	/* Q: bp__flow_put() */
 		if
-		:: stage == FLOW_OPEN -> frame = true; wake(IN_RECEIVE)
-		:: else -> got = NOTHING; break
+		:: stage != FLOW_CUT -> frame = true; wake(IN_RECEIVE)
+		:: else
 		fi
 	      }
 	   :: else -> break
@@ -553,24 +569,31 @@ inline read_frames()
 	od
 }
 
-/* read_ended(), tell_ended(); or it was never connected */
-inline read_ended()
+/* bp__conn_peer_ended(), bp__conn_read_failed() */
+inline nothing_comes()
 {
-	atomic {	/* C: bp__conn_peer_ended(), bp__conn_break() */
-		peer_ended = (got == END);
+	atomic {	/* C */
+		peer_ended = (got == END || (got == ERROR && state == CLOSING));
 		if
-		:: got == ERROR || (peer_ended && out_dead) ->
+		:: got == ERROR && !(state == CLOSING && end_sent) ->
 			end_conn(true, FLOW_BROKEN)
+		:: got == END && out_dead -> end_conn(true, FLOW_BROKEN)
 		:: else
 		fi;
 		take_chores()
 	}
-	do_chores();
+	do_chores()
+}
+
+/* read_ended(), bp__tell_ended(); or it was never connected */
+inline read_ended()
+{
+	nothing_comes();
 #if FRAMES > 0
 	if
 	:: got == END -> atomic {	/* Q: bp__flow_put() */
 		if
-		:: !CLOSED_OFF -> ended = true; wake(IN_RECEIVE)
+		:: stage != FLOW_CUT -> ended = true; wake(IN_RECEIVE)
 		:: else
 		fi
 	   }
@@ -578,7 +601,7 @@ inline read_ended()
 	fi
 #else
 	if
-	:: got == END && !CLOSED_OFF -> end_handled(); when_quiet()
+	:: got == END && stage != FLOW_CUT -> end_handled(); when_quiet()
 	:: else
 	fi
 #endif
@@ -597,18 +620,7 @@ inline wait_for_end()
 	do
 	:: atomic { state == CLOSING && !peer_ended -> enter_call() }
 	   received();
-	   if
-	   :: got != FRAME -> atomic {	/* C */
-		peer_ended = true;
-		if
-		:: got == ERROR -> out_failed()
-		:: else
-		fi;
-		take_chores()
-	      }
-	      do_chores()
-	   :: else
-	   fi
+	   nothing_comes()
 	:: state != CLOSING || peer_ended -> break
 	od;
 	atomic {	/* C */
@@ -763,6 +775,7 @@ mtype = { CLOSE, ABORT, HALF_CLOSE, STOP };
 proctype ender()
 {
 	STACK;
+	bool ends_it;
 	mtype how = NOTHING;
 
 	if
@@ -776,13 +789,18 @@ proctype ender()
 	:: how == NOTHING -> break
 	:: else ->
 		atomic {	/* C */
+			ends_it = (how == CLOSE || how == ABORT
+			    || (how == STOP && state == CONNECTING));
 			if
-			:: how == CLOSE || how == ABORT || state == CONNECTING ->
-				end_conn(how != CLOSE, FLOW_CUT)
-			:: how == HALF_CLOSE && state == OPEN -> end_out()
-			:: how == STOP && state != CONNECTING ->
-				stopping = true;
-				c_ends = FLOW_STOPPING
+			:: how == HALF_CLOSE && state < CLOSING ->
+				end_out();
+				ends_it = ended_handled
+			:: how == STOP -> stopping = true; c_ends = FLOW_STOPPING
+			:: else
+			fi;
+			if
+			:: ends_it -> end_conn((how == ABORT || how == STOP),
+			    (how == HALF_CLOSE -> FLOW_OPEN : FLOW_CUT))
 			:: else
 			fi;
 			take_chores()

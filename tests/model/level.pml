@@ -263,7 +263,9 @@ inline clear_level()
 #if !defined MUTANT_VISIT_SKIPPED && !defined MUTANT_VISIT_EARLY
 	unblock = true;		/* R12: always */
 #endif
+#ifndef MUTANT_CLEARED_UNTOLD
 	wake(WRITER)		/* to say unthrottled */
+#endif
 }
 
 /* bp__conn_drop_out_locked() */
@@ -306,6 +308,17 @@ inline uncount(n)
 	fi
 }
 
+/* bp__conn_give_token_locked() */
+inline give_token()
+{
+	token = false;
+	wake(AT_END);
+	if
+	:: outq > 0 -> wake(WRITER)
+	:: else -> try_end()
+	fi
+}
+
 /* bp_send() of size bytes: admitted, then tried inline or left to the writer */
 inline send(me, size)
 {
@@ -325,7 +338,11 @@ inline send(me, size)
 		:: !ok				/* -EPIPE */
 		:: ok && !SENDABLE -> uncount(size)	/* it ended meanwhile */
 		:: ok && SENDABLE && (token || outq > 0) ->
-			outq = outq + size; wake(WRITER)
+			outq = outq + size;
+			if
+			:: !token -> wake(WRITER)
+			:: else
+			fi
 		:: ok && SENDABLE && !token && outq == 0 ->
 			token = true; inline_try = true
 		fi;
@@ -338,14 +355,12 @@ inline send(me, size)
 	if
 	:: inline_try -> atomic {	/* C, when the kernel has taken n bytes of it */
 		inline_try = false;
-		token = false;
 		select(n : 0 .. size);
 		if
 		:: !dead -> outq = outq + size - n; uncount(n)
 		:: else
 		fi;
-		wake(AT_END);
-		wake(WRITER);
+		give_token();
 		must_tell = throttled && !told && !telling;
 		take_chores()
 	   }
@@ -461,12 +476,11 @@ active proctype writer()
 		visit();
 #endif
 		atomic {	/* C, when a blocking call has sent n bytes */
-			token = false;
-			wake(AT_END);
 			if
 			:: !dead -> select(n : 1 .. outq); outq = outq - n; uncount(n)
 			:: else
 			fi;
+			give_token();
 			take_chores()
 		}
 		do_chores()
