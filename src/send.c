@@ -268,46 +268,58 @@ static int send_inline_locked(struct bp_conn *c, const struct message *m)
 	return rc;
 }
 
+/* What is left to do without the lock. */
+struct aftermath {
+	bool withheld, push, tell;
+};
+
+/* It was admitted: out with it at once, or to the queue. */
+static int dispatch_locked(struct bp_conn *c, const struct message *m,
+    struct aftermath *after)
+    BP__REQUIRES(c->lock)
+{
+	bool withhold = may_withhold_locked(c);
+	int rc;
+
+	if (!withhold && !c->token && c->outq.bytes == 0 && !leave_to_writer(c))
+		return send_inline_locked(c, m);
+	rc = append_locked(c, m);
+	if (rc < 0 || c->token)
+		return rc;	/* who has the token sees to what has come meanwhile */
+	if (withhold)
+		after->withheld = !atomic_exchange(&c->withheld, true);
+	else if (leave_to_writer(c))
+		bp__writer_wake_locked(c);
+	else
+		after->push = true;
+	return 0;
+}
+
 static int send_message(struct bp_conn *c, const struct message *m, int timeout_ms)
 {
-	bool withhold = false, push = false, tell;
+	struct aftermath after = { false };
 	int rc;
 
 	bp__lock(&c->lock);
 	rc = admit_locked(c, m->total, timeout_ms);
-	if (rc < 0 || m->total == 0) {
-		bp__conn_unlock(c);
-		return rc;
-	}
-	if (!sendable(c)) {
-		/* it ended between the admission and now */
-		bp__conn_uncount_locked(c, m->total);
-		rc = -EPIPE;
-	}
-	if (rc == 0) {
-		withhold = may_withhold_locked(c);
-		if (!withhold && !c->token && c->outq.bytes == 0
-		    && !leave_to_writer(c)) {
-			rc = send_inline_locked(c, m);
-		} else {
-			rc = append_locked(c, m);
-			/* who has the token sees to what comes meanwhile */
-			push = !withhold && !c->token && !leave_to_writer(c);
-			if (rc == 0 && !withhold && !c->token && !push)
-				bp__writer_wake_locked(c);
+	if (rc == 0 && m->total > 0) {
+		if (sendable(c)) {
+			rc = dispatch_locked(c, m, &after);
+		} else {	/* it ended between the admission and now */
+			bp__conn_uncount_locked(c, m->total);
+			rc = -EPIPE;
 		}
+		if (rc == 0)
+			atomic_fetch_add_explicit(&c->sent_frames, 1,
+			    memory_order_relaxed);
 	}
-	if (rc == 0)
-		atomic_fetch_add_explicit(&c->sent_frames, 1, memory_order_relaxed);
-	if (withhold)
-		withhold = !atomic_exchange(&c->withheld, true);
-	tell = c->notifies && c->throttled && !c->told && !c->telling;
+	after.tell = c->notifies && c->throttled && !c->told && !c->telling;
 	bp__conn_unlock(c);
-	if (tell)
+	if (after.tell)
 		bp__notify(c, false);
-	if (push)
+	if (after.push)
 		bp__conn_push(c);
-	if (withhold)
+	if (after.withheld)
 		c->owner->withholds(c);
 	return rc;
 }
