@@ -575,9 +575,9 @@ inline nothing_comes()
 	atomic {	/* C */
 		peer_ended = (got == END || (got == ERROR && state == CLOSING));
 		if
-		:: got == ERROR && !(state == CLOSING && end_sent) ->
+		:: (got == END && out_dead) ||
+		    (got == ERROR && !(state == CLOSING && end_sent)) ->
 			end_conn(true, FLOW_BROKEN)
-		:: got == END && out_dead -> end_conn(true, FLOW_BROKEN)
 		:: else
 		fi;
 		take_chores()
@@ -674,7 +674,7 @@ proctype reader()
 	join_writer();
 	atomic { let_go = true; rung = true }			/* C; E */
 #if FRAMES > 0
-	atomic { closed = true; wake(IN_RECEIVE) }		/* Q: tell_closed() */
+	atomic { closed = true; wake(IN_RECEIVE) }		/* Q: bp__tell_closed() */
 #else
 	told_closed++;
 #endif

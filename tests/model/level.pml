@@ -560,7 +560,7 @@ active proctype reader()
 #endif
 	assert(!in_notification && !app_level);
 	closed = true;
-	atomic {	/* Q: tell_closed() */
+	atomic {	/* Q: bp__tell_closed() */
 		last = true;
 		show_oldest()
 	}
@@ -572,7 +572,8 @@ active proctype closer()
 	STACK;
 
 	if
-	:: true -> dead || (sent == SENDS && answered == FRAMES && queued == 0 && !app_level)
+	:: true -> dead ||
+		(sent == SENDS && answered == FRAMES && queued == 0 && !app_level)
 	:: true
 	fi;
 	if

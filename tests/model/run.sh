@@ -28,6 +28,7 @@ fails level whole PARKED_LATE
 fails level whole CLEARED_AT_LOW_EXACTLY
 fails level whole NOTIFY_ONCE
 fails level whole NOTIFY_BY_ALL
+fails level whole CLEARED_UNTOLD
 fails level whole CLOSED_UNSETTLED
 fails ending in NO_LINGER
 fails ending in LATE_CLOSE_IGNORED
