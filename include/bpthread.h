@@ -174,7 +174,8 @@ BP_API void bp_endpoint_free(struct bp_endpoint *ep);
  * throttled and unthrottled serve both ways. They alternate, one at a time, end
  * with unthrottled, and come before closed. throttled runs inside the bp_send()
  * that crossed the mark (hold no lock there that it takes), unthrottled on the
- * writer thread, perhaps while a handler runs: it may be what that waits for.
+ * writer thread, perhaps while a handler runs: it may be what that waits for. A
+ * mark crossed while unthrottled runs is told there, too, right after it.
  */
 struct bp_conn_ops {
 	void (*opened)(struct bp_conn *conn, void *data);
@@ -300,7 +301,7 @@ BP_API int bp_conn_expect(struct bp_conn *conn, size_t len);
  * Success means accepted: it will be written unless the connection breaks. data and
  * iov are copied if need be, buf is shared: your reference stays yours.
  * Returns -EAGAIN, -ETIMEDOUT (nothing was queued), -EPIPE, -EMSGSIZE,
- * -EDEADLK (would wait, within unthrottled).
+ * -EDEADLK (would wait, on the writer thread: within unthrottled).
  */
 BP_API int bp_send(struct bp_conn *conn, const void *data, size_t len, int timeout_ms);
 BP_API int bp_sendv(struct bp_conn *conn, const struct iovec *iov, int n, int timeout_ms);

@@ -31,10 +31,10 @@ bool bp__in_callback(const struct bp_conn *conn)
 	return false;
 }
 
-bool bp__in_unthrottled(const struct bp_conn *conn)
+bool bp__on_writer(const struct bp_conn *conn)
 {
 	for (struct bp__callback *in = innermost; in; in = in->outer)
-		if (in->conn == conn && in->kind == BP__IN_UNTHROTTLED)
+		if (in->conn == conn && in->kind == BP__ON_WRITER)
 			return true;
 	return false;
 }

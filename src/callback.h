@@ -14,7 +14,7 @@
 enum bp__callback_kind {
 	BP__IN_HANDLER,
 	BP__IN_THROTTLED,
-	BP__IN_UNTHROTTLED,
+	BP__ON_WRITER,		/* unthrottled; or throttled, told right after it */
 	BP__IN_OTHER,		/* setup, log: the endpoint's */
 };
 
@@ -29,9 +29,9 @@ void bp__callback_enter(struct bp__callback *callback, struct bp_endpoint *endpo
     struct bp_conn *conn, enum bp__callback_kind kind);
 void bp__callback_leave(struct bp__callback *callback);
 
-/* Is this thread in a callback of conn; in that one; in any of the endpoint's? */
+/* Is this thread in a callback of conn; its writer; in any of the endpoint's? */
 bool bp__in_callback(const struct bp_conn *conn);
-bool bp__in_unthrottled(const struct bp_conn *conn);
+bool bp__on_writer(const struct bp_conn *conn);
 bool bp__in_endpoint(const struct bp_endpoint *endpoint);
 
 /* The connection whose handler runs on this thread, its reader, or NULL. */

@@ -157,6 +157,7 @@ void bp__conn_close_locked(struct bp_conn *c, enum bp_reason why, int err,
 	if (c->state == BP__CONNECTING && c->queued > 0 && !c->out_dead) {
 		/* what was accepted is sent still, if it comes to that */
 		c->close_wanted = c->end_wanted = true;
+		c->linger_deadline_ns = bp__deadline_ns(c->config.write_ms);
 		bp__wake_all(&c->senders);
 		end_flow_locked(c, stage);
 		return;
@@ -312,8 +313,10 @@ int bp__conn_opened(struct bp_conn *c, int fd)
 		c->fd = fd;
 		c->was_open = true;
 		bp__conn_give_token_locked(c);	/* sends were queued meanwhile */
-		if (c->close_wanted)
+		if (c->close_wanted) {
+			c->linger_deadline_ns = 0;
 			bp__conn_close_locked(c, BP_REASON_LOCAL, 0, BP__FLOW_CUT);
+		}
 		rc = 0;
 	}
 	bp__conn_unlock(c);
@@ -360,7 +363,8 @@ void bp__conn_quiet(struct bp__flow *flow)
 
 	bp__lock(&c->lock);
 	if (c->stopping)
-		bp__conn_close_locked(c, BP_REASON_SHUTDOWN, 0, BP__FLOW_OPEN);
+		/* what its reader has got just now comes too late to be answered */
+		bp__conn_close_locked(c, BP_REASON_SHUTDOWN, 0, BP__FLOW_CUT);
 	else if (c->ended_handled)
 		bp__conn_close_locked(c, c->first_end, 0, BP__FLOW_OPEN);
 	bp__conn_unlock(c);

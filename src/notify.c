@@ -16,7 +16,7 @@
 #include "callback.h"
 #include "conn.h"
 
-static void tell(struct bp_conn *c, bool throttled)
+static void tell(struct bp_conn *c, bool throttled, bool writer)
 {
 	const struct bp_conn_ops *ops = c->config.ops;
 	void (*fn)(struct bp_conn *, void *) =
@@ -27,7 +27,7 @@ static void tell(struct bp_conn *c, bool throttled)
 		return;
 	atomic_store(&c->notification, throttled ? "throttled" : "unthrottled");
 	bp__callback_enter(&callback, c->endpoint, c,
-	    throttled ? BP__IN_THROTTLED : BP__IN_UNTHROTTLED);
+	    writer ? BP__ON_WRITER : BP__IN_THROTTLED);
 	fn(c, bp_conn_data(c));
 	bp__callback_leave(&callback);
 	atomic_store(&c->notification, NULL);
@@ -43,7 +43,7 @@ void bp__notify(struct bp_conn *c, bool writer)
 		while (c->told != c->throttled && (c->throttled || writer)) {
 			level = c->told = c->throttled;
 			bp__unlock(&c->lock);
-			tell(c, level);
+			tell(c, level, writer);
 			bp__lock(&c->lock);
 		}
 		c->telling = false;

@@ -49,6 +49,10 @@ static int step(struct bp__inbox *in)
 /* The stream is over, or broken: which of the two, and does a frame lie in pieces? */
 static void read_ended(struct bp_conn *c, int rc, bool in_frame)
 {
+	/* once we are ending, what is wrong with the rest is no matter */
+	if ((rc == -EPROTO || rc == -EMSGSIZE || rc == -ENOMEM)
+	    && !bp__flow_open_still(&c->flow))
+		rc = -EPIPE;
 	switch (rc) {
 	case 0:
 		bp__conn_peer_ended(c);

@@ -31,15 +31,16 @@ static uint64_t after_ms(uint64_t ns, int ms)
 
 /* ---- deadlines: each returns when to look again, at the latest ---------- */
 
-/* Close: our FIN was sent, and the peer's does not come. */
+/* Close: our FIN was sent, and the peer's does not come; or no connection comes. */
 static uint64_t check_linger_locked(struct bp_conn *c, uint64_t now)
     BP__REQUIRES(c->lock)
 {
-	if (c->state != BP__CLOSING || c->linger_deadline_ns == 0)
+	if (c->linger_deadline_ns == 0 || (c->state != BP__CLOSING
+	    && !(c->state == BP__CONNECTING && c->close_wanted)))
 		return BP__NEVER;
 	if (now < c->linger_deadline_ns)
 		return c->linger_deadline_ns;
-	if (bp__sock_all_taken(c->fd))
+	if (c->state == BP__CLOSING && bp__sock_all_taken(c->fd))
 		bp__conn_abort_locked(c, c->reason, c->err, BP__FLOW_BROKEN);
 	else
 		bp__conn_abort_locked(c, BP_REASON_STALLED_WRITE, 0, BP__FLOW_BROKEN);

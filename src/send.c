@@ -122,7 +122,7 @@ static int admit_locked(struct bp_conn *c, size_t bytes, int timeout_ms)
 	if (!sendable(c))
 		return -EPIPE;
 	if (c->throttled && timeout_ms != 0) {
-		if (bp__in_unthrottled(c))
+		if (bp__on_writer(c))
 			return -EDEADLK;
 		/* this thread's own answers must not wait with it */
 		deadline_ns = bp__deadline_ns(timeout_ms);
@@ -313,7 +313,8 @@ static int send_message(struct bp_conn *c, const struct message *m, int timeout_
 			atomic_fetch_add_explicit(&c->sent_frames, 1,
 			    memory_order_relaxed);
 	}
-	after.tell = c->notifies && c->throttled && !c->told && !c->telling;
+	after.tell = rc == 0 && c->notifies && c->throttled && !c->told
+	    && !c->telling;
 	bp__conn_unlock(c);
 	if (after.tell)
 		bp__notify(c, false);

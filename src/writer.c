@@ -106,6 +106,8 @@ static void *writer_main(void *arg)
 void bp__writer_wake_locked(struct bp_conn *c)
 {
 	if (c->writer_state == BP__NO_WRITER) {
+		if (c->out_dead)
+			return;		/* R4: an end starts no thread */
 		c->writer_state = BP__WRITER_STARTING;
 		c->chores.start_writer = true;
 	} else {
