@@ -76,7 +76,7 @@ static void test_a_send_in_throttled_does_not_wait_for_its_own_thread(void)
 	    .out_high = 65536 };
 	struct bp_endpoint *ep = new_endpoint(NULL);
 	struct slow_reader reader = { .step = 65536 };
-	char *big = calloc(1, MIB);
+	char *big = calloc(1, MIB), piece[16384];
 	struct bp_conn *conn;
 	int fds[2];
 
@@ -86,12 +86,16 @@ static void test_a_send_in_throttled_does_not_wait_for_its_own_thread(void)
 	peer_set_deadline(fds[1], SLOW(8000));
 	REQUIRE_EQ(bp_adopt(ep, &conn, fds[0], &config), 0);
 	reader.fd = fds[1];
+	CHECK_EQ(bp_send(conn, big, MIB, BP_FOREVER), 0);
+	CHECK_EQ(atomic_load(&seen.throttled), 1);
+	while (!atomic_load(&in_unthrottled))
+		if (peer_unread(fds[1]))
+			REQUIRE(peer_recv_some(fds[1], piece, sizeof piece) > 0);
+	/* nobody reads now: the level rises, and stays */
+	CHECK_EQ(bp_send(conn, big, MIB, BP_FOREVER), 0);
+	REQUIRE(bp_conn_throttled(conn));
+	atomic_store(&raised, true);
 	slow_reader_start(&reader);
-	CHECK_EQ(bp_send(conn, big, MIB, BP_FOREVER), 0);
-	WAIT_UNTIL(atomic_load(&in_unthrottled));
-	CHECK_EQ(bp_send(conn, big, MIB, BP_FOREVER), 0);
-	atomic_store(&raised, bp_conn_throttled(conn));
-	REQUIRE(atomic_load(&raised));
 	WAIT_UNTIL(atomic_load(&answer) != 1);
 	CHECK(atomic_load(&answer) == -EDEADLK || atomic_load(&answer) == 0);
 	bp_conn_close(conn);
