@@ -7,9 +7,9 @@
  * somebody tells leaves it to that one. So the calls alternate strictly, never
  * overlap, and a level that came and went while nobody looked is not told at all.
  *
- * throttled runs within the send that crossed the mark, unthrottled on the writer,
- * which is started for it if need be: never on the reaper, which must not wait, nor
- * within an abort, whose caller may hold a lock of the application's.
+ * throttled runs within the send that crossed the mark, unthrottled on the writer, or
+ * on the reader that succeeds it at the end: never on the reaper, which must not wait,
+ * nor within an abort, whose caller may hold a lock of the application's.
  */
 #include "config.h"
 
