@@ -93,12 +93,13 @@ enum bp_reason {		/* the first that held */
 	BP_REASON_PROTOCOL,	/* malformed, in the framer's opinion or yours */
 	BP_REASON_HEADER,	/* header_ms */
 	BP_REASON_IDLE,		/* idle_ms */
-	BP_REASON_STALLED_FRAME, /* frame_ms */
-	BP_REASON_STALLED_WRITE, /* write_ms or linger_ms: not all arrived */
+	BP_REASON_STALLED_FRAME, /* frame_ms, or under rate_min while others waited */
+	BP_REASON_STALLED_WRITE, /* write_ms or linger_ms: not all arrived; likewise */
 	BP_REASON_SLOW,		/* too slow, in your opinion */
 	BP_REASON_LIMIT,	/* over a quota, in your opinion */
 	BP_REASON_NO_MEMORY,	/* or no thread */
 };
+#define BP_REASONS (BP_REASON_NO_MEMORY + 1)
 
 struct bp_event {
 	enum bp_event_kind kind;
@@ -111,31 +112,47 @@ struct bp_event {
 
 /* ---- endpoints ---------------------------------------------------------- */
 
+/* Whom fair accounts to; the address is the host's, on a Unix socket the user's. */
+enum bp_peer_by { BP_PEER_CONN, BP_PEER_ADDR, BP_PEER_KEY };
+
 extern BP_API const struct bp_qdisc_ops
 	bp_qdisc_unbounded,	/* never waits: memory is bounded by nothing */
 	bp_qdisc_one_place,	/* one event, a frame in each reader's hand */
 	bp_qdisc_bounded,	/* places events, likewise */
-	bp_qdisc_bytes;		/* budget bytes, first come first served */
+	bp_qdisc_bytes,		/* budget bytes, first come first served */
+	bp_qdisc_prio,		/* budget bytes, strict bands */
+	bp_qdisc_fair;		/* budget bytes, shared among peers by weight */
 
 struct bp_endpoint_config {
-	const struct bp_qdisc_ops *qdisc;	/* bp_qdisc_bytes */
+	const struct bp_qdisc_ops *qdisc;	/* bp_qdisc_fair */
 	size_t budget;		/* bytes held at most, overhead included; 128 MiB */
 	size_t places;		/* bounded: events; 1024 */
-	size_t guarantee;	/* bytes set aside in budget for each connection; 64 KiB,
-				 * or less: those of conns_max are at most half of it */
+	unsigned bands;		/* prio: 8, 0 is served first; at most 64 */
+	unsigned min_share;	/* prio: percent of the bytes for each band; 0 */
+	enum bp_peer_by peer_by;	/* whom memory and turns are accounted to; BP_PEER_CONN */
+	size_t guarantee;	/* bytes set aside in budget for each peer; 64 KiB, or less:
+				 * those of conns_max peers are at most half of it */
+	size_t peer_max;	/* fair: bytes one peer holds; budget / 8, or two frames */
+	int target_ms;		/* fair: shrink the pool above this delay; off */
+	size_t handlers_max;	/* handlers running at once; no limit. 1: no locks. All
+				 * connections then have handlers */
 	size_t conns_max;	/* accepting pauses here; 1024, less if RLIMIT_NOFILE is */
+	size_t conns_per_addr;	/* more are refused; no limit */
 	size_t stack_size;	/* bytes for each reader, your handlers' stack; 256 KiB */
 	void (*log)(int level, const char *line, void *log_arg); /* syslog levels; silent */
 	void *log_arg;
 };
 
-/* config may be NULL. Returns -EINVAL for parameters that contradict each other. */
+/*
+ * config may be NULL. Returns -EINVAL for parameters that contradict each other, and
+ * for a discipline of yours that fails a short trial (the log tells which rule).
+ */
 BP_API int bp_endpoint_new(struct bp_endpoint **ret_ep,
     const struct bp_endpoint_config *config);
 
 /*
- * Set qdisc and parameters from text: "bytes:budget=64M,guarantee=16K"; the
- * names are those of the fields. bp_qdisc_help() gives name and purpose of the i-th
+ * Set qdisc and parameters from text: "fair:budget=64M,peer_max=32M"; the names
+ * are those of the fields. bp_qdisc_help() gives name and purpose of the i-th
  * discipline, NULL after the last.
  */
 BP_API int bp_qdisc_parse(struct bp_endpoint_config *config, const char *text);
@@ -195,8 +212,8 @@ extern BP_API const struct bp_framer_ops
 struct bp_conn_config {
 	const struct bp_framer_ops *framer;	/* raw */
 	size_t expect;		/* raw: bytes in a frame, see bp_conn_expect(); BP_ANY */
-	size_t frame_max;	/* bytes; 16 MiB (line: 16 KiB), or what budget can ever
-				 * admit; set above that: -EINVAL */
+	size_t frame_max;	/* bytes; 16 MiB (line: 16 KiB), or what budget and peer_max
+				 * can ever admit; set above that: -EINVAL */
 	const struct bp_conn_ops *ops;	/* none; must outlive the connection */
 	void *data;		/* first value of bp_conn_data() */
 
@@ -206,9 +223,21 @@ struct bp_conn_config {
 				 * frames; accepted connections on, made ones off */
 	bool half_open;		/* do not close after ENDED: I shall; closes by itself */
 
+	unsigned band;		/* prio: 0 */
+	unsigned weight;	/* fair: 1..1024; 64 */
+	/*
+	 * prio: the band of the frame that starts so, or negative: it is malformed. head
+	 * is the wire's, the framer's header included: 64 bytes, unless the whole frame
+	 * is less. On the reader thread, before memory is asked for; none: band.
+	 */
+	int (*classify)(struct bp_conn *conn, const void *head, size_t len,
+	    void *data);
+
 	int header_ms;		/* from a header's first byte to its last; 10 s */
 	int frame_ms;		/* likewise a frame, less what it waited for us; 120 s */
 	int idle_ms;		/* nothing either way; accepted 10 min, made FOREVER */
+	size_t rate_min;	/* bytes/s of a frame while others wait for memory; 64 KiB */
+	int rate_ms;		/* measured over that, after as much grace; 5 s */
 	int write_ms;		/* under 4 KiB taken of what is queued; 60 s */
 	int linger_ms;		/* close: from our end to the peer's, then cut; 5 s */
 
@@ -256,6 +285,13 @@ BP_API int bp_adopt(struct bp_endpoint *ep, struct bp_conn **ret_conn, int fd,
  * order. Passes over connections that are muted, or coupled and throttled.
  */
 BP_API int bp_receive(struct bp_endpoint *ep, struct bp_event **ret_event,
+    int timeout_ms);
+
+/*
+ * Take up to n, as many as there are, at least one; several may be of one connection,
+ * in order, and its next ones wait until all of them are freed. Returns how many.
+ */
+BP_API int bp_receive_many(struct bp_endpoint *ep, struct bp_event **ret_events, int n,
     int timeout_ms);
 
 /*
@@ -330,7 +366,10 @@ BP_API void bp_conn_end(struct bp_conn *conn);
 BP_API void bp_conn_close(struct bp_conn *conn);
 BP_API void bp_conn_abort(struct bp_conn *conn, enum bp_reason why);
 
-/* Wait until its socket is gone and its last handler has returned. */
+/*
+ * Wait until its socket is gone and its last handler has returned. -EDEADLK: in one
+ * of its callbacks, or in a handler while handlers_max allows it no other.
+ */
 BP_API int bp_conn_wait_closed(struct bp_conn *conn, int timeout_ms);
 
 BP_API struct bp_conn *bp_conn_ref(struct bp_conn *conn);
@@ -345,6 +384,15 @@ BP_API struct bp_endpoint *bp_conn_endpoint(const struct bp_conn *conn);
 BP_API void *bp_conn_data(const struct bp_conn *conn);
 BP_API void bp_conn_set_data(struct bp_conn *conn, void *data);
 
+/*
+ * Whom it is, say after a login. From the next frame on; what is held stays as it
+ * was. key counts with BP_PEER_KEY; until it is set a connection is its own peer.
+ * The weight is its peer's, that of all who share the key; 0 is 64. Returns -EINVAL
+ * (weight, band), -ENOMEM.
+ */
+BP_API int bp_conn_set_peer(struct bp_conn *conn, uint64_t key, unsigned weight,
+    unsigned band);
+
 /* ---- watching ----------------------------------------------------------- */
 
 struct bp_endpoint_stats {
@@ -357,6 +405,7 @@ struct bp_endpoint_stats {
 	size_t waiting, throttled, muted;		/* connections now */
 	uint64_t wait_p50_ns, wait_p99_ns, wait_max_ns;	/* in queue, since new */
 	uint64_t stalls, futile_wakeups, reserved[8];
+	uint64_t ended[BP_REASONS];			/* of those closed, by reason */
 };
 
 struct bp_conn_stats {

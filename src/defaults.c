@@ -52,13 +52,13 @@ int bp__endpoint_defaults(struct bp_endpoint_config *config,
 			    "open files admits, and was lowered to that",
 			    given->log_arg);
 	}
-	half = config->qdisc->budgeted ? config->budget / 2 / config->conns_max
+	half = bp__qdisc_budgeted(config->qdisc) ? config->budget / 2 / config->conns_max
 	    : SIZE_MAX;
 	or_size(&config->guarantee, half < 64 * KIB ? half : 64 * KIB);
 	or_size(&config->stack_size, 256 * KIB);
 	if (config->guarantee > half || config->stack_size < STACK_MIN)
 		return -EINVAL;
-	if (config->qdisc->budgeted && config->budget < BUDGET_MIN)
+	if (bp__qdisc_budgeted(config->qdisc) && config->budget < BUDGET_MIN)
 		return -EINVAL;
 	return 0;
 }

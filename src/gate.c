@@ -155,7 +155,7 @@ bool bp__flow_try_reserve(struct bp__flow *flow, size_t cost, size_t block,
 	bp__lock(&q->lock);
 	if (q->ops->after_read) {
 		charge_ungated_locked(flow, cost, block);
-	} else if (within && q->ops->budgeted
+	} else if (within && q->budget != BP_UNLIMITED
 	    && flow->peer.held + cost > q->guarantee) {
 		granted = false;
 	} else if (!ask_locked(&request, cost, block)) {

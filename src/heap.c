@@ -9,7 +9,7 @@
  */
 #include "config.h"
 
-#include "heap.h"
+#include <bpthread_ops.h>
 
 enum { CHILD, NEXT, BACK };
 

@@ -33,10 +33,10 @@ int bp__qdisc_init(struct bp__qdisc *q, const struct bp_endpoint_config *config,
 	memset(q, 0, sizeof *q);
 	q->ops = config->qdisc;
 	q->hooks = hooks;
-	q->budget = q->ops->budgeted ? config->budget : BP_UNLIMITED;
+	q->budget = bp__qdisc_budgeted(q->ops) ? config->budget : BP_UNLIMITED;
 	q->guarantee = config->guarantee;
 	q->places_max = config->conns_max;
-	q->cost_max = q->ops->budgeted
+	q->cost_max = bp__qdisc_budgeted(q->ops)
 	    ? config->budget - config->conns_max * config->guarantee
 	    : BP_UNLIMITED;
 	q->state = calloc(1, q->ops->state_size ? q->ops->state_size : 1);

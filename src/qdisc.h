@@ -22,7 +22,7 @@
 
 #include <stdatomic.h>
 
-#include "discipline.h"
+#include <bpthread_ops.h>
 #include "list.h"
 #include "pool.h"
 #include "sync.h"
@@ -145,6 +145,12 @@ struct bp__qdisc {
 };
 
 /* ---- one per endpoint: qdisc.c ------------------------------------------ */
+
+/* Does its gate keep what is held within config->budget? */
+static inline bool bp__qdisc_budgeted(const struct bp_qdisc_ops *ops)
+{
+	return !ops->after_read && ops != &bp_qdisc_unbounded;
+}
 
 /* config with every default filled in. Returns -EINVAL, -ENOMEM. */
 int bp__qdisc_init(struct bp__qdisc *q, const struct bp_endpoint_config *config,

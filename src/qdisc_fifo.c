@@ -14,8 +14,7 @@
 
 #include <assert.h>
 
-#include "discipline.h"
-#include "heap.h"
+#include <bpthread_ops.h>
 
 /* ---- the order, common to all ------------------------------------------- */
 
@@ -92,7 +91,6 @@ static void unbounded_release(void *q, struct bp_peer *peer, size_t cost)
 
 const struct bp_qdisc_ops bp_qdisc_unbounded = {
 	.name = "unbounded",
-	.help = "unbounded: never waits: memory is bounded by nothing",
 	.state_size = sizeof(struct fifo),
 	.ask = unbounded_ask, .grant = unbounded_grant,
 	.cancel = unbounded_cancel, .release = unbounded_release,
@@ -150,7 +148,6 @@ static void places_release(void *q, struct bp_peer *peer, size_t cost)
 
 const struct bp_qdisc_ops bp_qdisc_one_place = {
 	.name = "one_place",
-	.help = "one_place: one event, a frame in each reader's hand, like an MVar",
 	.state_size = sizeof(struct places), .after_read = true,
 	.init = one_place_init,
 	.ask = places_ask, .grant = places_grant,
@@ -160,7 +157,6 @@ const struct bp_qdisc_ops bp_qdisc_one_place = {
 
 const struct bp_qdisc_ops bp_qdisc_bounded = {
 	.name = "bounded",
-	.help = "bounded: places=N events (1024), a frame in each reader's hand",
 	.state_size = sizeof(struct places), .after_read = true,
 	.init = bounded_init,
 	.ask = places_ask, .grant = places_grant,
@@ -273,9 +269,7 @@ static void bytes_release(void *q, struct bp_peer *peer, size_t cost)
 
 const struct bp_qdisc_ops bp_qdisc_bytes = {
 	.name = "bytes",
-	.help = "bytes: budget=N bytes (128M) in all, first come first served",
 	.state_size = sizeof(struct bytes), .peer_size = sizeof(struct bytes_peer),
-	.budgeted = true,
 	.init = bytes_init,
 	.ask = bytes_ask, .grant = bytes_grant,
 	.cancel = bytes_cancel, .release = bytes_release,

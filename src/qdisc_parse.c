@@ -12,10 +12,20 @@
 
 #include <string.h>
 
-#include "discipline.h"
+#include <bpthread_ops.h>
 
-static const struct bp_qdisc_ops *const disciplines[] = {
-	&bp_qdisc_unbounded, &bp_qdisc_one_place, &bp_qdisc_bounded, &bp_qdisc_bytes,
+static const struct {
+	const struct bp_qdisc_ops *qdisc;
+	const char *help;		/* name and purpose in a line */
+} disciplines[] = {
+	{ &bp_qdisc_unbounded,
+	    "unbounded: never waits: memory is bounded by nothing" },
+	{ &bp_qdisc_one_place,
+	    "one_place: one event, a frame in each reader's hand, like an MVar" },
+	{ &bp_qdisc_bounded,
+	    "bounded: places=N events (1024), a frame in each reader's hand" },
+	{ &bp_qdisc_bytes,
+	    "bytes: budget=N bytes (128M) in all, first come first served" },
 };
 
 #define N_DISCIPLINES (sizeof disciplines / sizeof disciplines[0])
@@ -95,11 +105,11 @@ int bp_qdisc_parse(struct bp_endpoint_config *ret_config, const char *text)
 	len = strcspn(text, ":");
 
 	for (i = 0; i < N_DISCIPLINES; i++)
-		if (is(disciplines[i]->name, text, len))
+		if (is(disciplines[i].qdisc->name, text, len))
 			break;
 	if (i == N_DISCIPLINES)
 		return -EINVAL;
-	config.qdisc = disciplines[i];
+	config.qdisc = disciplines[i].qdisc;
 	text += len;
 	while (*text) {		/* at the ':' or ',' before a parameter */
 		text++;
@@ -115,5 +125,5 @@ int bp_qdisc_parse(struct bp_endpoint_config *ret_config, const char *text)
 
 const char *bp_qdisc_help(unsigned i)
 {
-	return i < N_DISCIPLINES ? disciplines[i]->help : NULL;
+	return i < N_DISCIPLINES ? disciplines[i].help : NULL;
 }

@@ -9,7 +9,7 @@ cd "${srcdir:-.}" || exit 1
 
 layers='
 0 list sync error
-1 heap discipline pool waits qdisc flow gate order qdisc_fifo qdisc_parse buf outq framer addr sock
+1 heap pool waits qdisc flow gate order qdisc_fifo qdisc_parse buf outq framer addr sock
 2 conn conn_api send callback notify event inbox large deliver reader writer
 3 endpoint defaults crew listen listener connect reaper stats
 '

@@ -7,8 +7,7 @@
 #include "harness.h"
 #include "tagged.h"
 
-#include "heap.h"
-
+#include <bpthread_ops.h>
 #include <stdlib.h>
 
 #define ITEMS 300

@@ -115,7 +115,7 @@ static bool model_admits(const struct model *m, size_t cost)
 		for (k = 0; k < models[i].n_queued; k++)
 			places += models[i].queue[k].n != 0;
 	}
-	if (qdisc->budgeted)
+	if (bp__qdisc_budgeted(qdisc))
 		return used + above_guarantee(m->held + cost)
 		    <= BUDGET - CONNS * GUARANTEE;
 	if (qdisc->after_read)
@@ -169,7 +169,7 @@ static void do_read(struct model *m)
 	if (model_admits(m, cost)) {
 		CHECK_EQ(feed_read(m->feed, cost), 0);
 		model_queue(m, m->feed->read, cost);
-	} else if (qdisc->budgeted) {
+	} else if (bp__qdisc_budgeted(qdisc)) {
 		CHECK(!bp__flow_try_reserve(&m->feed->flow, cost, 0, false));
 		if (m->stage != BP__FLOW_OPEN)
 			CHECK_EQ(feed_read(m->feed, cost), -EPIPE);
