@@ -222,3 +222,46 @@ void bp__addr_of_fd(char text[BP__ADDR_TEXT_MAX], int fd, bool peer)
 	if ((peer ? getpeername : getsockname)(fd, sa, &addr.len) == 0)
 		bp__addr_format(text, &addr);
 }
+
+static uint64_t big_endian(const unsigned char bytes[8])
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < 8; i++)
+		n = n << 8 | bytes[i];
+	return n;
+}
+
+void bp__addr_key(struct bp__key *ret_key, int fd)
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	struct bp__addr addr = { .len = sizeof addr.sa };
+	const void *sa = &addr.sa;
+	unsigned char bytes[16];
+	struct ucred user;
+	socklen_t len = sizeof user;
+
+	memset(ret_key, 0, sizeof *ret_key);
+	if (getpeername(fd, (struct sockaddr *)&addr.sa, &addr.len) < 0)
+		return;
+	switch (addr.sa.ss_family) {
+	case AF_INET:
+		memcpy(bytes, mapped, sizeof mapped);
+		memcpy(bytes + 12, &((const struct sockaddr_in *)sa)->sin_addr, 4);
+		break;
+	case AF_INET6:
+		memcpy(bytes, &((const struct sockaddr_in6 *)sa)->sin6_addr, 16);
+		break;
+	case AF_UNIX:
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &len) < 0)
+			return;
+		ret_key->kind = BP__KEY_USER;
+		ret_key->low = user.uid;
+		return;
+	default:
+		return;
+	}
+	ret_key->kind = BP__KEY_HOST;
+	ret_key->high = big_endian(bytes);
+	ret_key->low = big_endian(bytes + 8);
+}

@@ -9,6 +9,8 @@
 #include <bpthread.h>
 #include <sys/socket.h>
 
+#include "peer.h"
+
 struct bp__addr {
 	struct sockaddr_storage sa;
 	socklen_t len;
@@ -27,5 +29,8 @@ void bp__addr_format(char text[BP__ADDR_TEXT_MAX], const struct bp__addr *addr);
 
 /* The address at our end of fd, or the peer's, as text; "" if it cannot be told. */
 void bp__addr_of_fd(char text[BP__ADDR_TEXT_MAX], int fd, bool peer);
+
+/* The host at the other end of fd, or its user; of kind NONE if it cannot be told. */
+void bp__addr_key(struct bp__key *ret_key, int fd);
 
 #endif /* BP_ADDR_H */

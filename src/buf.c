@@ -47,7 +47,7 @@ static struct bp__buf *new_buf(size_t len, size_t extra)
 	return buf;
 }
 
-struct bp__buf *bp__buf_alloc(struct bp__flow *flow, size_t len)
+struct bp__buf *bp__buf_alloc(struct bp__flow *flow, struct bp__peer *peer, size_t len)
 {
 	size_t block_size = bp__buf_block(len);
 	struct bp__buf *buf = new_buf(len, block_size ? 0 : len);
@@ -70,6 +70,7 @@ struct bp__buf *bp__buf_alloc(struct bp__flow *flow, size_t len)
 	}
 	buf->charge = bp__buf_cost(len);
 	buf->flow = flow;
+	buf->peer = peer;
 	bp__flow_ref(flow);
 	return buf;
 }
@@ -78,6 +79,7 @@ struct bp__buf *bp__buf_alloc(struct bp__flow *flow, size_t len)
 static void let_go(struct bp__buf *buf, enum bp__holder holder)
 {
 	struct bp__flow *flow = buf->flow;
+	struct bp__peer *peer = buf->peer;
 	struct bp__qdisc *q = buf->q;
 	size_t charge = buf->charge, size = buf->block_size;
 	void *block = buf->kind == BP__BLOCK ? buf->pub.data : NULL;
@@ -87,7 +89,7 @@ static void let_go(struct bp__buf *buf, enum bp__holder holder)
 	else
 		q = NULL, block = NULL;		/* an out queue needs the bytes */
 	if (flow) {
-		bp__flow_release(flow, charge, holder, block, size);
+		bp__flow_release(flow, peer, charge, holder, block, size);
 		bp__flow_unref(flow);
 	}
 	if (q)
@@ -142,14 +144,16 @@ void bp__buf_unshare(struct bp__buf *buf)
 static struct bp_buf *copy(struct bp__buf *slice)
 {
 	size_t cost = bp__buf_cost(slice->pub.len);
+	struct bp__peer *peer;
 	struct bp__buf *buf;
 
-	if (!bp__flow_try_reserve(slice->flow, cost, bp__buf_block(slice->pub.len),
-	    false))
+	peer = bp__flow_try_reserve(slice->flow, cost, bp__buf_block(slice->pub.len),
+	    false);
+	if (!peer)
 		return NULL;
-	buf = bp__buf_alloc(slice->flow, slice->pub.len);
+	buf = bp__buf_alloc(slice->flow, peer, slice->pub.len);
 	if (!buf) {
-		bp__flow_release(slice->flow, cost, BP__HELD_DELIVERED, NULL, 0);
+		bp__flow_release(slice->flow, peer, cost, BP__HELD_DELIVERED, NULL, 0);
 		return NULL;
 	}
 	memcpy(buf->pub.data, slice->pub.data, slice->pub.len);
@@ -212,19 +216,22 @@ size_t bp__chunk_room(const struct bp__flow *flow)
 struct bp__chunk *bp__chunk_new(struct bp__flow *flow)
 {
 	size_t cap = chunk_cap(flow);
-	struct bp__chunk *chunk;
-
 	bool block = cap >= BP__POOLED_MIN;
+	struct bp__chunk *chunk;
+	struct bp__peer *peer;
 
-	if (cap < CHUNK_MIN
-	    || !bp__flow_try_reserve(flow, cap, block ? cap : 0, true))
+	if (cap < CHUNK_MIN)
+		return NULL;
+	peer = bp__flow_try_reserve(flow, cap, block ? cap : 0, true);
+	if (!peer)
 		return NULL;
 	chunk = block ? bp__qdisc_block(flow->q, cap) : malloc(cap);
 	if (!chunk) {
-		bp__flow_release(flow, cap, BP__HELD_CHUNK, NULL, 0);
+		bp__flow_release(flow, peer, cap, BP__HELD_CHUNK, NULL, 0);
 		return NULL;
 	}
 	chunk->flow = flow;
+	chunk->peer = peer;
 	chunk->cap = cap;
 	atomic_init(&chunk->refs, 1);
 	return chunk;
@@ -233,6 +240,7 @@ struct bp__chunk *bp__chunk_new(struct bp__flow *flow)
 void bp__chunk_unref(struct bp__chunk *chunk)
 {
 	struct bp__flow *flow = chunk->flow;
+	struct bp__peer *peer = chunk->peer;
 	size_t cap = chunk->cap;
 
 	if (atomic_fetch_sub(&chunk->refs, 1) != 1)
@@ -241,5 +249,5 @@ void bp__chunk_unref(struct bp__chunk *chunk)
 		free(chunk);
 		chunk = NULL;
 	}
-	bp__flow_release(flow, cap, BP__HELD_CHUNK, chunk, cap);
+	bp__flow_release(flow, peer, cap, BP__HELD_CHUNK, chunk, cap);
 }

@@ -20,7 +20,8 @@ enum bp__buf_kind {
 };
 
 struct bp__chunk {
-	struct bp__flow *flow;		/* charged; its reader or events keep it */
+	struct bp__flow *flow;		/* its reader or events keep it */
+	struct bp__peer *peer;		/* charged */
 	size_t cap;			/* bytes in all, and its charge */
 	atomic_uint refs;		/* the reader, and each slice that is out */
 	char bytes[];
@@ -31,14 +32,13 @@ struct bp__buf {
 	enum bp__buf_kind kind;
 	size_t block_size;
 	size_t charge;
-	struct bp__flow *flow;		/* charged, and referenced while it is; or NULL */
+	struct bp__flow *flow;		/* referenced while it is charged; or NULL */
+	struct bp__peer *peer;		/* charged */
 	struct bp__qdisc *q;		/* BLOCK: whose pool it goes back to, referenced */
 	struct bp__chunk *chunk;	/* SLICE: or NULL on the stack */
 	atomic_uint holds;		/* the application's references */
 	atomic_uint refs;		/* one for all holds, one for each out queue */
 };
-
-#define BP__EVENT_COST ((size_t)288)	/* an event, as allocated */
 
 /*
  * What the gate is asked for before a payload of len bytes is allocated, and how
@@ -48,10 +48,10 @@ size_t bp__buf_cost(size_t len);
 size_t bp__buf_block(size_t len);
 
 /*
- * A payload of len bytes to be read into, for which bp__buf_cost(len) is reserved.
- * NULL: no memory; the reservation is the caller's still.
+ * A payload of len bytes to be read into, for which bp__buf_cost(len) is charged to
+ * peer. NULL: no memory; the charge is the caller's still.
  */
-struct bp__buf *bp__buf_alloc(struct bp__flow *flow, size_t len);
+struct bp__buf *bp__buf_alloc(struct bp__flow *flow, struct bp__peer *peer, size_t len);
 
 /* The reader gives up a payload that was not delivered. */
 void bp__buf_discard(struct bp__buf *buf);

@@ -26,7 +26,7 @@ int bp__conn_new(struct bp_conn **ret_conn, struct bp__qdisc *q,
 
 	if (!c)
 		return -ENOMEM;
-	rc = bp__flow_open(&c->flow, q, config->couple == BP_ON, &c->throttled);
+	rc = bp__flow_open(&c->flow, q, config, &c->throttled);
 	if (rc < 0) {
 		free(c);
 		return rc;
@@ -288,6 +288,18 @@ int bp__conn_name(struct bp_conn *c, int fd)
 	atomic_store(&c->names, names);
 	c->write_max = write_max(&c->config, fd);
 	return 0;
+}
+
+int bp__conn_locate(struct bp_conn *c, int fd, bool limited)
+{
+	struct bp__qdisc *q = c->flow.q;
+	struct bp__key host;
+
+	if (q->peer_by != BP_PEER_ADDR && q->conns_per_addr == 0)
+		return 0;
+	bp__addr_key(&host, fd);
+	return host.kind == BP__KEY_NONE ? 0
+	    : bp__flow_locate(&c->flow, &host, limited);
 }
 
 int bp__conn_set_fd(struct bp_conn *c, int fd)

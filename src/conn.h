@@ -57,6 +57,14 @@ struct bp__conn_owner {
 	void (*withholds)(struct bp_conn *conn);
 };
 
+/* How fast something goes, as the reaper measures it. */
+struct bp__pace {
+	uint64_t since_ns;		/* what it is measured of began then */
+	uint64_t from_ns;		/* the window's begin; or the end of the grace */
+	uint64_t bytes;			/* gone by then */
+	bool measured;			/* the grace is over */
+};
+
 struct bp__chores {
 	bool start_writer, unblock;
 	enum bp__flow_stage stage;	/* OPEN: nothing to do */
@@ -83,6 +91,7 @@ struct bp_conn {
 	atomic_bool throttled;		/* written under [C] */
 	atomic_int whereabouts;		/* enum bp__whereabouts */
 	_Atomic uint64_t read_deadline_ns; /* of header or frame, or 0; see reader.c */
+	_Atomic uint64_t frame_since_ns; /* when the frame it reads was granted, or 0 */
 	_Atomic uint64_t bytes_in, bytes_out; /* read and written, for telling life */
 	_Atomic uint64_t sent_frames;
 	atomic_bool withheld;		/* answers wait for more; written under [C] */
@@ -136,6 +145,7 @@ struct bp_conn {
 	uint64_t seen_in, seen_out, alive_ns;	/* the reaper's notes */
 	uint64_t taken, taken_since_ns;
 	bool was_pending, was_active;
+	struct bp__pace pace_in, pace_out;
 	struct bp__addr *addrs;		/* to be tried, or NULL */
 	size_t n_addrs;
 	struct bp__addr *from_addr;	/* to connect from, or NULL */
@@ -160,6 +170,8 @@ void bp__conn_unlock(struct bp_conn *c) BP__ATTRIBUTE(release_capability(c->lock
 
 /* Note the addresses of the socket. Returns -ENOMEM. */
 int bp__conn_name(struct bp_conn *c, int fd);
+/* Account it to its host, if hosts are. Returns -ENOMEM; limited: -EUSERS. */
+int bp__conn_locate(struct bp_conn *c, int fd, bool limited);
 
 /* A socket that is being connected, so that an abort can wake who waits; or -1.
  * Returns -EPIPE: it has ended. */

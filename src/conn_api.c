@@ -40,13 +40,21 @@ void bp_conn_abort(struct bp_conn *c, enum bp_reason why)
 	bp__conn_unlock(c);
 }
 
+/* Is this thread in a slot that the connection's last handler may have to wait for? */
+static bool has_slot_of(const struct bp_conn *c)
+{
+	const struct bp_conn *handled = bp__in_handler();
+
+	return handled && handled->flow.q == c->flow.q && c->flow.q->slots_max > 0;
+}
+
 int bp_conn_wait_closed(struct bp_conn *c, int timeout_ms)
 {
 	uint64_t deadline_ns = bp__deadline_ns(timeout_ms);
 	struct bp__waiter waiter;
 	int rc = 0;
 
-	if (bp__in_callback(c))
+	if (bp__in_callback(c) || has_slot_of(c))
 		return -EDEADLK;
 	bp__push_own();
 	bp__lock(&c->lock);
@@ -59,6 +67,14 @@ int bp_conn_wait_closed(struct bp_conn *c, int timeout_ms)
 	}
 	bp__conn_unlock(c);
 	return rc;
+}
+
+int bp_conn_set_peer(struct bp_conn *c, uint64_t key, unsigned weight, unsigned band)
+{
+	if (weight > BP__WEIGHT_MAX || band >= c->flow.q->bands)
+		return -EINVAL;
+	return bp__flow_set_peer(&c->flow, key, weight ? weight : BP__WEIGHT_DEFAULT,
+	    band);
 }
 
 void bp_conn_mute(struct bp_conn *c)

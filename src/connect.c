@@ -101,6 +101,8 @@ static int try_one(struct bp_conn *c, const struct bp__addr *addr, uint64_t dead
 		if (rc == 0)
 			rc = bp__conn_name(c, fd);
 		if (rc == 0)
+			rc = bp__conn_locate(c, fd, false);
+		if (rc == 0)
 			rc = bp__conn_opened(c, fd);
 		if (rc < 0)
 			bp__conn_set_fd(c, -1);
@@ -257,6 +259,11 @@ int bp_adopt(struct bp_endpoint *ep, struct bp_conn **ret_conn, int fd,
 	rc = bp__endpoint_options(ep, fd, &config);
 	if (rc == 0)
 		rc = bp__conn_name(c, fd);
+	if (rc == 0) {
+		rc = bp__conn_locate(c, fd, true);
+		if (rc == -EUSERS)
+			rc = -EMFILE;
+	}
 	if (rc == 0)
 		rc = bp__conn_opened(c, fd);
 	if (rc == 0)

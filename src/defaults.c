@@ -16,6 +16,8 @@
 #define BUDGET_MIN (4 * KIB)	/* half of it is a small frame or two */
 #define FDS_KEPT 64		/* descriptors left to the rest of the process */
 #define TICK_MS 500		/* a reset is noticed within a second */
+#define FRAME_MAX (16 * MIB)
+#define BANDS_MAX 64u
 
 static void or_size(size_t *field, size_t value)
 {
@@ -34,6 +36,50 @@ static size_t fds_max(void)
 	    : (size_t)limit.rlim_cur / 2 + 1;
 }
 
+static int or_ms(int *field, int value)
+{
+	if (*field < BP_FOREVER)
+		return -EINVAL;
+	if (*field == 0)
+		*field = value;
+	return 0;
+}
+
+/* Whom a discipline serves, in what order, and how many at once. */
+static int sharing_defaults(struct bp_endpoint_config *config)
+{
+	if (config->bands == 0)
+		config->bands = 8;
+	if (config->bands > BANDS_MAX || config->min_share > 100 / config->bands)
+		return -EINVAL;
+	if ((unsigned)config->peer_by > BP_PEER_KEY)
+		return -EINVAL;
+	if (config->handlers_max == BP_UNLIMITED)
+		config->handlers_max = 0;
+	if (config->conns_per_addr == BP_UNLIMITED)
+		config->conns_per_addr = 0;
+	return or_ms(&config->target_ms, BP_FOREVER);
+}
+
+/* What a frame of len bytes costs, in a buffer of its own, and its event. */
+static size_t frame_cost(size_t len)
+{
+	return bp__buf_cost(len) + BP__EVENT_COST;
+}
+
+/* Fair: what one peer may hold. By default one frame handled and one being read. */
+static int peer_max_default(struct bp_endpoint_config *config)
+{
+	size_t pool = config->budget - config->conns_max * config->guarantee;
+	size_t frame = frame_cost(FRAME_MAX + BP__HEAD_MAX + BP__TAIL_MAX), two;
+
+	if (frame > pool)
+		frame = pool;
+	two = 2 * frame + config->guarantee;
+	or_size(&config->peer_max, config->budget / 8 > two ? config->budget / 8 : two);
+	return config->peer_max > config->guarantee ? 0 : -EINVAL;
+}
+
 int bp__endpoint_defaults(struct bp_endpoint_config *config,
     const struct bp_endpoint_config *given)
 {
@@ -41,7 +87,7 @@ int bp__endpoint_defaults(struct bp_endpoint_config *config,
 
 	*config = given ? *given : (struct bp_endpoint_config){ 0 };
 	if (!config->qdisc)
-		config->qdisc = &bp_qdisc_bytes;
+		config->qdisc = &bp_qdisc_fair;
 	or_size(&config->budget, 128 * MIB);
 	or_size(&config->places, 1024);
 	or_size(&config->conns_max, 1024);
@@ -58,18 +104,11 @@ int bp__endpoint_defaults(struct bp_endpoint_config *config,
 	or_size(&config->stack_size, 256 * KIB);
 	if (config->guarantee > half || config->stack_size < STACK_MIN)
 		return -EINVAL;
-	if (bp__qdisc_budgeted(config->qdisc) && config->budget < BUDGET_MIN)
-		return -EINVAL;
-	return 0;
-}
-
-static int or_ms(int *field, int value)
-{
-	if (*field < BP_FOREVER)
-		return -EINVAL;
-	if (*field == 0)
-		*field = value;
-	return 0;
+	if (bp__qdisc_budgeted(config->qdisc)) {
+		if (config->budget < BUDGET_MIN || peer_max_default(config) < 0)
+			return -EINVAL;
+	}
+	return sharing_defaults(config);
 }
 
 static int or_switch(enum bp_switch *field, enum bp_switch value)
@@ -87,8 +126,7 @@ static bool admits(const struct bp_endpoint *ep, const struct bp_conn_config *co
 {
 	size_t len = frame_max + config->framer->head_max + config->framer->tail_max;
 
-	return frame_max < SIZE_MAX / 4
-	    && bp__buf_cost(len) + BP__EVENT_COST <= ep->qdisc.cost_max;
+	return frame_max < SIZE_MAX / 4 && frame_cost(len) <= ep->qdisc.cost_max;
 }
 
 static int frame_defaults(struct bp_conn_config *config, const struct bp_endpoint *ep)
@@ -104,7 +142,7 @@ static int frame_defaults(struct bp_conn_config *config, const struct bp_endpoin
 	if (config->frame_max == BP_UNLIMITED && ep->qdisc.cost_max == BP_UNLIMITED)
 		config->frame_max = SIZE_MAX / 8;
 	if (config->frame_max == 0) {
-		config->frame_max = framer == &bp_framer_line ? 16 * KIB : 16 * MIB;
+		config->frame_max = framer == &bp_framer_line ? 16 * KIB : FRAME_MAX;
 		while (config->frame_max > 0 && !admits(ep, config, config->frame_max))
 			config->frame_max -= (config->frame_max + 15) / 16;
 	}
@@ -131,6 +169,16 @@ int bp__conn_defaults(struct bp_conn_config *config,
 	ops = config->ops;
 	if (ops && !ops->received && (ops->opened || ops->ended || ops->closed))
 		return -EINVAL;
+	/* the discipline's order is then that of handlers */
+	if (ep->config.handlers_max > 0 && !(ops && ops->received))
+		return -EINVAL;
+	if (config->weight == 0)
+		config->weight = BP__WEIGHT_DEFAULT;
+	if (config->weight > BP__WEIGHT_MAX || config->band >= ep->config.bands)
+		return -EINVAL;
+	or_size(&config->rate_min, 64 * KIB);
+	if (config->rate_min == BP_UNLIMITED)
+		config->rate_ms = BP_FOREVER;
 	or_size(&config->out_high, 256 * KIB);
 	or_size(&config->out_low, config->out_high / 2);
 	if (config->out_low >= config->out_high)
@@ -143,6 +191,7 @@ int bp__conn_defaults(struct bp_conn_config *config,
 	if (or_ms(&config->header_ms, 10 * 1000) < 0
 	    || or_ms(&config->frame_ms, 120 * 1000) < 0
 	    || or_ms(&config->idle_ms, accepted ? 600 * 1000 : BP_FOREVER) < 0
+	    || or_ms(&config->rate_ms, 5 * 1000) < 0
 	    || or_ms(&config->write_ms, 60 * 1000) < 0
 	    || or_ms(&config->linger_ms, 5 * 1000) < 0)
 		return -EINVAL;
@@ -157,7 +206,7 @@ uint64_t bp__conn_tick_ns(const struct bp_conn_config *config)
 {
 	const int deadlines[] = {
 		config->header_ms, config->frame_ms, config->idle_ms / 2,
-		config->write_ms, config->linger_ms,
+		config->write_ms, config->linger_ms, config->rate_ms,
 	};
 	int ms = TICK_MS;
 

@@ -15,6 +15,8 @@
 
 #define BATCH 32			/* frames queued under one lock */
 #define QUICK_NS (20 * 1000)		/* about what a system call is worth */
+#define QUANTUM ((uint64_t)64 * 1024)	/* bytes of a turn while others wait for it */
+#define QUANTUM_NS (100 * 1000)
 
 /* ---- handlers ----------------------------------------------------------- */
 
@@ -44,20 +46,52 @@ static void call_received(struct bp_conn *c, struct bp__buf *buf)
 	leave_handler(c, &callback);
 }
 
-/* Frames at hand, one after the other, while nothing forbids the next. */
-static int handle_frames(struct bp__inbox *in, struct bp__frame frame)
+/* Where handlers are limited, how long others have waited for this one's slot. */
+static bool quantum_over(const struct bp_conn *c, uint64_t bytes, uint64_t began_ns)
 {
-	uint64_t bytes = 0, frames = 0, before = 0, after;
+	return bp__flow_is_waited_for(&c->flow)
+	    && (bytes >= QUANTUM || bp__now_ns() - began_ns >= QUANTUM_NS);
+}
+
+/* One that is at hand: of that band as well? */
+static bool in_band(struct bp__inbox *in, const struct bp__frame *frame, int band)
+{
+	return !in->c->config.classify || bp__inbox_band(in, frame) == band;
+}
+
+static int take_turn(struct bp_conn *c, const struct bp__wish *wish, size_t charge)
+{
+	int rc;
+
+	bp__whereabouts(c, BP__WAITING);
+	rc = bp__flow_turn(&c->flow, wish, charge);
+	bp__whereabouts(c, BP__ELSEWHERE);
+	return rc;
+}
+
+/* A frame's; or one that costs nothing, of OPENED, ENDED, CLOSED. */
+static struct bp__wish wish_of(const struct bp__inbox *in, size_t len, int band)
+{
+	return (struct bp__wish){
+		.cost = len + BP__EVENT_COST, .len = len, .band = (unsigned)band,
+		.arrived_ns = in->arrived_ns,
+	};
+}
+
+/*
+ * Call the handler for frame and those at hand behind it, while nothing forbids the
+ * next; within a turn. Returns how many, of so many bytes.
+ */
+static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int band,
+    uint64_t *ret_bytes)
+{
+	uint64_t bytes = 0, frames = 0, began, before, after;
 	struct bp_conn *c = in->c;
 	struct bp__buf slice;
 	bool quick = true;
-	int rc, cut;
+	int cut;
 
-	bp__whereabouts(c, BP__WAITING);
-	rc = bp__flow_turn(&c->flow, 0);
-	bp__whereabouts(c, BP__ELSEWHERE);
-	if (rc < 0)
-		return rc;
+	began = before = bp__now_ns();
 	do {
 		/* the reader's own hold on the chunk outlasts the handler */
 		bp__buf_slice(&slice, &c->flow, NULL, bp__inbox_take(in, &frame),
@@ -67,32 +101,50 @@ static int handle_frames(struct bp__inbox *in, struct bp__frame frame)
 		cut = bp__inbox_cut(in, &frame);
 		c->gathers = quick && cut == BP__CUT_WHOLE
 		    && c->config.gather == BP_ON;
-		if (c->gathers && before == 0)
-			before = bp__now_ns();
 		call_received(c, &slice);
-		if (before > 0) {
+		if (c->gathers) {
 			after = bp__now_ns();
 			quick = after - before < QUICK_NS;
-			before = c->gathers ? after : 0;
+			before = after;
 		}
 		if (c->config.framer == &bp_framer_raw)
 			cut = bp__inbox_cut(in, &frame);	/* it may expect now */
-	} while (cut == BP__CUT_WHOLE && bp__flow_may_go_on(&c->flow));
+	} while (cut == BP__CUT_WHOLE && bp__flow_may_go_on(&c->flow)
+	    && in_band(in, &frame, band) && !quantum_over(c, bytes, began));
 	c->gathers = false;
+	*ret_bytes = bytes;
+	return frames;
+}
+
+static int handle_frames(struct bp__inbox *in, struct bp__frame frame)
+{
+	struct bp_conn *c = in->c;
+	struct bp__wish wish;
+	uint64_t bytes, frames;
+	int band, rc;
+
+	band = bp__inbox_band(in, &frame);
+	if (band < 0)
+		return band;
+	wish = wish_of(in, frame.len, band);
+	rc = take_turn(c, &wish, 0);
+	if (rc < 0)
+		return rc;
+	frames = handle_run(in, frame, band, &bytes);
 	if (atomic_load(&c->withheld))
 		bp__conn_push(c);
 	bp__flow_turn_end(&c->flow, bytes, frames, false);
 	return 0;
 }
 
-static int handle_large(struct bp_conn *c, struct bp__buf *buf)
+static int handle_large(struct bp__inbox *in, struct bp__buf *buf, unsigned band)
 {
+	struct bp__wish wish = wish_of(in, buf->pub.len, (int)band);
 	uint64_t len = buf->pub.len;
+	struct bp_conn *c = in->c;
 	int rc;
 
-	bp__whereabouts(c, BP__WAITING);
-	rc = bp__flow_turn(&c->flow, buf->charge);
-	bp__whereabouts(c, BP__ELSEWHERE);
+	rc = take_turn(c, &wish, buf->charge);
 	if (rc == 0)
 		call_received(c, buf);
 	bp__buf_done(buf);
@@ -125,7 +177,8 @@ static size_t cost_of(const struct bp__inbox *in, size_t len)
 /* What was reserved for a frame that cannot be delivered. */
 static void give_back(struct bp_conn *c, size_t cost)
 {
-	bp__flow_release(&c->flow, cost, BP__HELD_FRAME, NULL, 0);
+	bp__flow_release(&c->flow, bp__flow_charged(&c->flow), cost, BP__HELD_FRAME,
+	    NULL, 0);
 }
 
 static struct bp__event *make_event(struct bp__inbox *in, const struct cutting *cutting)
@@ -134,7 +187,8 @@ static struct bp__event *make_event(struct bp__inbox *in, const struct cutting *
 	struct bp__event *event;
 
 	if (!in->chunk) {
-		buf = bp__buf_alloc(&in->c->flow, cutting->len);
+		buf = bp__buf_alloc(&in->c->flow, bp__flow_charged(&in->c->flow),
+		    cutting->len);
 		if (!buf) {
 			give_back(in->c, cost_of(in, cutting->len));
 			return NULL;
@@ -152,7 +206,8 @@ static struct bp__event *make_event(struct bp__inbox *in, const struct cutting *
 }
 
 /* Queue what was cut, as one chain; its cost is reserved. */
-static int queue_cuttings(struct bp__inbox *in, const struct cutting *cuttings, int n)
+static int queue_cuttings(struct bp__inbox *in, const struct cutting *cuttings, int n,
+    unsigned band)
 {
 	struct bp__entry *chain = NULL, **tail = &chain;
 	struct bp__event *event;
@@ -163,6 +218,7 @@ static int queue_cuttings(struct bp__inbox *in, const struct cutting *cuttings, 
 		event = make_event(in, &cuttings[i]);
 		if (!event)
 			break;
+		event->entry.band = band;
 		chain_event(&tail, event);
 	}
 	bp__flow_put(&in->c->flow, chain);
@@ -179,8 +235,11 @@ static int queue_frames(struct bp__inbox *in, struct bp__frame frame)
 {
 	struct cutting cuttings[BATCH];
 	size_t cost = 0, one;
-	int n = 0, rc;
+	int n = 0, band, rc;
 
+	band = bp__inbox_band(in, &frame);
+	if (band < 0)
+		return band;
 	do {
 		one = cost_of(in, frame.len);
 		/* no more than the guarantee has for overheads: who waits for the
@@ -190,17 +249,18 @@ static int queue_frames(struct bp__inbox *in, struct bp__frame frame)
 		cost += one;
 		cuttings[n].payload = bp__inbox_take(in, &frame);
 		cuttings[n++].len = frame.len;
-	} while (n < BATCH && bp__inbox_cut(in, &frame) == BP__CUT_WHOLE);
+	} while (n < BATCH && bp__inbox_cut(in, &frame) == BP__CUT_WHOLE
+	    && in_band(in, &frame, band));
 
 	bp__whereabouts(in->c, BP__WAITING);
-	rc = bp__flow_reserve(&in->c->flow, cost, 0);
+	rc = bp__flow_reserve(&in->c->flow, cost, (unsigned)band, 0);
 	if (rc == 0)
-		rc = queue_cuttings(in, cuttings, n);
+		rc = queue_cuttings(in, cuttings, n, (unsigned)band);
 	bp__whereabouts(in->c, BP__ELSEWHERE);
 	return rc;
 }
 
-static int queue_large(struct bp__inbox *in, struct bp__buf *buf)
+static int queue_large(struct bp__inbox *in, struct bp__buf *buf, unsigned band)
 {
 	struct bp__event *event = bp__event_new(in->c, buf, NULL, NULL, buf->pub.len,
 	    in->arrived_ns);
@@ -210,6 +270,7 @@ static int queue_large(struct bp__inbox *in, struct bp__buf *buf)
 		bp__buf_discard(buf);
 		return -ENOMEM;
 	}
+	event->entry.band = band;
 	bp__whereabouts(in->c, BP__WAITING);
 	bp__flow_put(&in->c->flow, &event->entry);
 	bp__whereabouts(in->c, BP__ELSEWHERE);
@@ -218,14 +279,31 @@ static int queue_large(struct bp__inbox *in, struct bp__buf *buf)
 
 /* ---- turns in a life: OPENED, ENDED, CLOSED ----------------------------- */
 
+static struct bp__event *tell_event(struct bp_conn *c, struct bp__event *event,
+    enum bp_event_kind kind)
+{
+	bp__event_init(event, c, kind, bp__now_ns());
+	event->entry.band = atomic_load(&c->flow.band);
+	return event;
+}
+
+static int life_turn(struct bp_conn *c, bool last)
+{
+	struct bp__wish wish = {
+		.band = atomic_load(&c->flow.band), .arrived_ns = bp__now_ns(),
+		.last = last,
+	};
+
+	return take_turn(c, &wish, 0);
+}
+
 void bp__tell_opened(struct bp_conn *c)
 {
 	struct bp__callback callback;
 
 	if (!c->handlers) {
-		bp__event_init(&c->opened, c, BP_OPENED, bp__now_ns());
-		bp__flow_put(&c->flow, &c->opened.entry);
-	} else if (c->config.ops->opened && bp__flow_turn(&c->flow, 0) == 0) {
+		bp__flow_put(&c->flow, &tell_event(c, &c->opened, BP_OPENED)->entry);
+	} else if (c->config.ops->opened && life_turn(c, false) == 0) {
 		enter_handler(c, &callback, "opened");
 		c->expecting = true;
 		c->config.ops->opened(c, bp_conn_data(c));
@@ -240,11 +318,10 @@ void bp__tell_ended(struct bp_conn *c)
 	struct bp__callback callback;
 
 	if (!c->handlers) {
-		bp__event_init(&c->ended, c, BP_ENDED, bp__now_ns());
-		bp__flow_put(&c->flow, &c->ended.entry);
+		bp__flow_put(&c->flow, &tell_event(c, &c->ended, BP_ENDED)->entry);
 		return;
 	}
-	if (bp__flow_turn(&c->flow, 0) < 0)
+	if (life_turn(c, false) < 0)
 		return;
 	if (c->config.ops->ended) {
 		enter_handler(c, &callback, "ended");
@@ -260,14 +337,14 @@ void bp__tell_closed(struct bp_conn *c)
 	struct bp__callback callback;
 
 	if (!c->handlers) {
-		bp__event_init(&c->closed, c, BP_CLOSED, bp__now_ns());
+		tell_event(c, &c->closed, BP_CLOSED);
 		c->closed.entry.last = true;
 		c->closed.pub.reason = c->reason;
 		c->closed.pub.err = c->err;
 		bp__flow_put(&c->flow, &c->closed.entry);
 		return;
 	}
-	bp__flow_turn_last(&c->flow);
+	life_turn(c, true);
 	if (c->config.ops->closed) {
 		enter_handler(c, &callback, "closed");
 		c->config.ops->closed(c, c->reason, c->err, bp_conn_data(c));
@@ -283,7 +360,8 @@ int bp__deliver_frames(struct bp__inbox *in, struct bp__frame frame)
 	return in->c->handlers ? handle_frames(in, frame) : queue_frames(in, frame);
 }
 
-int bp__deliver_large(struct bp__inbox *in, struct bp__buf *buf)
+int bp__deliver_large(struct bp__inbox *in, struct bp__buf *buf, unsigned band)
 {
-	return in->c->handlers ? handle_large(in->c, buf) : queue_large(in, buf);
+	return in->c->handlers ? handle_large(in, buf, band)
+	    : queue_large(in, buf, band);
 }

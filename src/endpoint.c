@@ -191,15 +191,27 @@ int bp_endpoint_new(struct bp_endpoint **ret_ep, const struct bp_endpoint_config
 
 int bp_receive(struct bp_endpoint *ep, struct bp_event **ret_event, int timeout_ms)
 {
+	int rc = bp_receive_many(ep, ret_event, 1, timeout_ms);
+
+	return rc < 0 ? rc : 0;
+}
+
+int bp_receive_many(struct bp_endpoint *ep, struct bp_event **ret_events, int n,
+    int timeout_ms)
+{
 	struct bp__entry *entry;
 	int rc;
 
+	if (n < 1)
+		return -EINVAL;
 	if (timeout_ms != 0)
 		bp__push_own();
-	rc = bp__qdisc_take(&ep->qdisc, &entry,
+	rc = bp__qdisc_take(&ep->qdisc, &entry, n,
 	    timeout_ms == 0 ? 0 : bp__deadline_ns(timeout_ms));
-	if (rc == 0)
-		*ret_event = &bp__container_of(entry, struct bp__event, entry)->pub;
+	if (rc < 0)
+		return rc;
+	for (; entry; entry = entry->next)
+		*ret_events++ = &bp__container_of(entry, struct bp__event, entry)->pub;
 	return rc;
 }
 

@@ -53,6 +53,7 @@ struct bp_endpoint {
 	uint64_t stop_deadline_ns;
 	struct bp__list stop_waiters;
 	uint64_t opened, closed, refused;
+	uint64_t ended[BP_REASONS];	/* of those closed */
 	uint64_t last_seq;
 };
 

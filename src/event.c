@@ -38,6 +38,7 @@ struct bp__event *bp__event_new(struct bp_conn *conn, struct bp__buf *payload,
 	if (!event)
 		return NULL;
 	bp__event_init(event, conn, BP_RECEIVED, arrived_ns);
+	event->entry.peer = bp__flow_charged(&conn->flow);
 	event->entry.cost = BP__EVENT_COST;
 	event->entry.len = len;
 	if (payload) {

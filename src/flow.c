@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * flow.c - one connection's way in: its reader's waits (mute, coupling, gate, turn:
- * one condition, one predicate each, all under Q), its turns, mutes and its end. Its
- * queue is order.c, what is charged to it gate.c.
+ * one condition, one predicate each, all under Q), mutes and its end. Its queue is
+ * order.c, what is charged to it gate.c, its turns with handlers turn.c.
  *
  * What a reader waits for, in the order it meets it:
  *
@@ -10,7 +10,8 @@
  *	reserve		the gate: memory, before the frame is read (R8: while it waits it
  *			holds nothing of the shared pool)
  *	put, place	the gate of those disciplines that count places, frame in hand
- *	turn		the same as may_read, for a frame that is there, with handlers
+ *	turn		the same as may_read, for a frame that is there, with handlers;
+ *			and a slot, where they are limited
  *
  * The end of the flow cancels each of these waits (R4).
  */
@@ -22,14 +23,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-int bp__flow_open(struct bp__flow *flow, struct bp__qdisc *q, bool couple,
-    const atomic_bool *throttled)
+int bp__flow_open(struct bp__flow *flow, struct bp__qdisc *q,
+    const struct bp_conn_config *config, const atomic_bool *throttled)
 {
+	static const struct bp__key own = { .kind = BP__KEY_NONE };
 	int rc = 0;
 
 	memset(flow, 0, sizeof *flow);
-	flow->peer.state = calloc(1, q->ops->peer_size ? q->ops->peer_size : 1);
-	if (!flow->peer.state)
+	flow->peer = bp__peer_new(q, &own, config->weight);
+	if (!flow->peer)
 		return -ENOMEM;
 	bp__lock(&q->lock);
 	if (q->closed)
@@ -39,22 +41,25 @@ int bp__flow_open(struct bp__flow *flow, struct bp__qdisc *q, bool couple,
 	if (rc == 0) {
 		q->places++;
 		q->live++;
+		bp__peer_add_locked(q, flow->peer);
+		bp__peer_ref_locked(q, flow->peer);
 	}
 	bp__unlock(&q->lock);
 	if (rc < 0) {
-		free(flow->peer.state);
+		free(flow->peer);
 		return rc;
 	}
 	flow->q = q;
-	flow->couple = couple;
+	flow->couple = config->couple == BP_ON;
+	atomic_init(&flow->band, config->band);
 	flow->throttled = throttled;
 	flow->in_place = true;
 	atomic_init(&flow->refs, 1);
 	bp__cond_init(&flow->reader_cond);
 	bp__list_init(&flow->turn_link);
 	bp__list_init(&flow->filled_link);
+	bp__list_init(&flow->host_link);
 	flow->asking.flow = flow;
-	flow->asking.item.peer = flow->oldest.peer = &flow->peer;
 	bp__qdisc_ref(q);
 	return 0;
 }
@@ -82,16 +87,14 @@ void bp__flow_unref(struct bp__flow *flow)
 
 void bp__flow_fini(struct bp__flow *flow)
 {
-	assert(flow->peer.held == 0 && !flow->first);
+	assert(flow->held == 0 && !flow->peer && !flow->first);
 	bp__cond_fini(&flow->reader_cond);
-	free(flow->peer.state);
 	bp__qdisc_unref(flow->q);
 }
 
 /* ---- the reader --------------------------------------------------------- */
 
-static void park_locked(struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock)
+void bp__flow_park_locked(struct bp__flow *flow)
 {
 	uint64_t since = bp__now_ns();
 
@@ -116,16 +119,21 @@ int bp__flow_may_read(struct bp__flow *flow)
 		return 0;
 	bp__lock(&flow->q->lock);
 	while (bp__flow_stage(flow) == BP__FLOW_OPEN && bp__flow_passed_over_locked(flow))
-		park_locked(flow);
+		bp__flow_park_locked(flow);
 	open = bp__flow_stage(flow) == BP__FLOW_OPEN;
 	bp__unlock(&flow->q->lock);
 	return open ? 0 : -EPIPE;
 }
 
-/* Nothing but the last entry will be delivered. */
-static bool cut_off(const struct bp__flow *flow)
+/* Wait for a place; false when the flow ends first. */
+static bool pass_to_place_locked(struct bp__flow *flow, const struct bp__entry *entry)
+    BP__REQUIRES(flow->q->lock)
 {
-	return bp__flow_stage(flow) == BP__FLOW_CUT;
+	flow->asking.peer = entry->peer;
+	flow->asking.item.cost = 1;
+	flow->asking.item.band = entry->band;
+	flow->asking.block = 0;
+	return bp__flow_pass_gate_locked(flow);
 }
 
 void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain)
@@ -139,14 +147,14 @@ void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain)
 		chain = entry->next;
 		bp__flow_hand_over_locked(flow, entry->cost + entry->payload_cost);
 		q->reading -= entry->cost + entry->payload_cost;
-		delivered = entry->last || !cut_off(flow);
+		delivered = entry->last || !bp__flow_cut_off(flow);
 		/* when the flow ends while this waits the frame goes in all the same:
 		 * it is in hand, so the bound holds, and the end waits for nobody */
-		if (delivered && q->ops->after_read && entry->cost > 0) {
+		if (delivered && q->gate.ops->after_read && entry->cost > 0) {
 			flow->wanting = true;
-			entry->in_place = bp__flow_pass_gate_locked(flow, 1, 0);
+			entry->in_place = pass_to_place_locked(flow, entry);
 			flow->wanting = false;
-			delivered = !cut_off(flow);
+			delivered = !bp__flow_cut_off(flow);
 		}
 		if (delivered) {
 			bp__flow_append_locked(flow, entry);
@@ -159,62 +167,6 @@ void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain)
 	bp__qdisc_leave(q, flow);
 }
 
-int bp__flow_turn(struct bp__flow *flow, size_t payload_cost)
-{
-	struct bp__qdisc *q = flow->q;
-	bool mine;
-
-	bp__lock(&q->lock);
-	bp__flow_hand_over_locked(flow, payload_cost);
-	q->reading -= payload_cost;
-	flow->wanting = true;
-	/* once the flow ends, what cannot be delivered at once is lost with it */
-	while (bp__flow_stage(flow) == BP__FLOW_OPEN && bp__flow_passed_over_locked(flow))
-		park_locked(flow);
-	flow->wanting = false;
-	mine = !cut_off(flow) && !bp__flow_passed_over_locked(flow);
-	flow->turn = mine;
-	q->moves++;
-	bp__qdisc_leave(q, flow);
-	return mine ? 0 : -EPIPE;
-}
-
-void bp__flow_turn_last(struct bp__flow *flow)
-{
-	bp__lock(&flow->q->lock);
-	flow->turn = true;
-	flow->q->live--;
-	bp__qdisc_dispatch_locked(flow->q);
-	bp__qdisc_leave(flow->q, NULL);
-}
-
-void bp__flow_turn_end(struct bp__flow *flow, uint64_t bytes, uint64_t frames,
-    bool last)
-{
-	struct bp__qdisc *q = flow->q;
-
-	bp__lock(&q->lock);
-	flow->turn = false;
-	q->received_bytes += bytes;
-	q->received_events += frames;
-	flow->received_bytes += bytes;
-	flow->received_frames += frames;
-	if (last) {
-		flow->finished = true;
-		bp__flow_leave_place_locked(flow);
-	}
-	bp__qdisc_leave(q, flow);
-}
-
-bool bp__flow_may_go_on(const struct bp__flow *flow)
-{
-	enum bp__flow_stage stage = bp__flow_stage(flow);
-
-	return stage < BP__FLOW_CUT && atomic_load(&flow->mutes) == 0
-	    && !(flow->couple && stage < BP__FLOW_BROKEN
-	    && atomic_load(flow->throttled));
-}
-
 /* ---- anyone ------------------------------------------------------------- */
 
 void bp__flow_turn_back(struct bp__entry *entry)
@@ -223,12 +175,12 @@ void bp__flow_turn_back(struct bp__entry *entry)
 	struct bp__qdisc *q = flow->q;
 
 	bp__lock(&q->lock);
-	flow->turn = false;
-	bp__list_remove(&flow->turn_link);
+	if (--flow->out == 0)
+		bp__list_remove(&flow->turn_link);
 	q->moves++;
 	if (entry->last)
 		flow->finished = true;
-	bp__flow_uncharge_locked(flow, entry->cost);
+	bp__flow_uncharge_locked(flow, entry->peer, entry->cost);
 	bp__qdisc_pump_locked(q);
 	bp__flow_show_locked(flow);
 	if (q->stopped)
@@ -268,7 +220,7 @@ void bp__flow_mute(struct bp__flow *flow)
 		flow->muted_since_ns = bp__now_ns();
 		if (bp__flow_stage(flow) == BP__FLOW_BROKEN)
 			set_stage_locked(flow, BP__FLOW_CUT);
-		else if (flow->first && !flow->first->last)
+		else if (!bp__flow_next_is_last(flow))
 			bp__flow_hide_locked(flow);
 	}
 	bp__qdisc_leave(q, flow);

@@ -12,6 +12,7 @@
 #include "qdisc.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 /* ---- charges ------------------------------------------------------------ */
 
@@ -22,9 +23,12 @@ void bp__flow_leave_place_locked(struct bp__flow *flow)
 		flow->muted_ns += bp__now_ns() - flow->muted_since_ns;
 	}
 	/* not before all is given back: else reconnecting defeats every bound */
-	if (flow->in_place && flow->finished && flow->peer.held == 0) {
+	if (flow->in_place && flow->finished && flow->held == 0) {
 		flow->in_place = false;
 		flow->q->places--;
+		bp__list_remove(&flow->host_link);
+		bp__peer_unref_locked(flow->q, flow->peer);
+		flow->peer = NULL;
 		flow->q->room = true;
 		bp__qdisc_shrink_locked(flow->q);
 	}
@@ -36,28 +40,48 @@ void bp__flow_hand_over_locked(struct bp__flow *flow, size_t cost)
 	flow->reader_held -= cost;
 }
 
-void bp__flow_uncharge_locked(struct bp__flow *flow, size_t cost)
+/* I1; in every build: a budget that is exceeded is no budget. */
+static void check_budget_locked(const struct bp__qdisc *q)
+    BP__REQUIRES(q->lock)
+{
+	if (q->held > q->budget)
+		abort();
+}
+
+static void charge_locked(struct bp__request *request)
+    BP__REQUIRES(request->flow->q->lock)
+{
+	struct bp__qdisc *q = request->flow->q;
+	struct bp__peer *peer = request->peer;
+
+	peer->gate.held += request->item.cost;
+	peer->order.held = peer->gate.held;
+	request->flow->held += request->item.cost;
+	q->held += request->item.cost;
+	q->promised += request->block;
+	check_budget_locked(q);
+}
+
+void bp__flow_uncharge_locked(struct bp__flow *flow, struct bp__peer *peer,
+    size_t cost)
 {
 	struct bp__qdisc *q = flow->q;
 
-	assert(flow->peer.held >= cost && q->held >= cost);
-	flow->peer.held -= cost;
-	q->held -= cost;
-	if (cost > 0 && !q->ops->after_read)
-		q->ops->release(q->state, &flow->peer, cost);
+	if (cost > 0) {
+		assert(peer->gate.held >= cost && flow->held >= cost && q->held >= cost);
+		peer->gate.held -= cost;
+		peer->order.held = peer->gate.held;
+		flow->held -= cost;
+		q->held -= cost;
+		if (!q->gate.ops->after_read)
+			q->gate.ops->release(q->gate.state, &peer->gate, cost);
+		bp__peer_check_locked(q, peer);
+	}
 	bp__flow_leave_place_locked(flow);
 }
 
-static void charge_ungated_locked(struct bp__flow *flow, size_t cost, size_t block)
-    BP__REQUIRES(flow->q->lock)
-{
-	flow->q->promised += block;
-	flow->peer.held += cost;
-	flow->q->held += cost;
-}
-
-void bp__flow_release(struct bp__flow *flow, size_t cost, enum bp__holder holder,
-    void *block, size_t size)
+void bp__flow_release(struct bp__flow *flow, struct bp__peer *peer, size_t cost,
+    enum bp__holder holder, void *block, size_t size)
 {
 	uint64_t now = block ? bp__now_ns() : 0;
 	struct bp__qdisc *q = flow->q;
@@ -69,22 +93,66 @@ void bp__flow_release(struct bp__flow *flow, size_t cost, enum bp__holder holder
 		bp__flow_hand_over_locked(flow, cost);
 	if (holder == BP__HELD_FRAME)
 		q->reading -= cost;
-	bp__flow_uncharge_locked(flow, cost);
+	bp__flow_uncharge_locked(flow, peer, cost);
 	bp__qdisc_pump_locked(q);
 	bp__qdisc_leave(q, flow);
 }
 
+bool bp__flow_presses(struct bp__flow *flow)
+{
+	struct bp__qdisc *q = flow->q;
+	bool presses;
+
+	if (q->budget == BP_UNLIMITED || atomic_load(&q->waiting) == 0)
+		return false;
+	bp__lock(&q->lock);
+	presses = flow->held > 0 && flow->peer->gate.held > flow->peer->gate.guarantee;
+	bp__unlock(&q->lock);
+	return presses;
+}
+
 /* ---- the gate ----------------------------------------------------------- */
 
-static bool ask_locked(struct bp__request *request, size_t cost, size_t block)
+/* Whoever is granted goes on: its charge is taken and it alone is woken (R5). */
+static void grant_locked(struct bp__request *request)
+    BP__REQUIRES(request->flow->q->lock)
+{
+	struct bp__flow *flow = request->flow;
+	struct bp__qdisc *q = flow->q;
+
+	assert(!request->granted);
+	request->granted = true;
+	q->moves++;
+	if (!q->gate.ops->after_read)
+		charge_locked(request);
+	bp__peer_unref_locked(q, request->peer);
+	if (!request->waiting)
+		return;
+	flow->gate_ns += bp__now_ns() - flow->asking_since_ns;
+	request->waiting = false;
+	atomic_fetch_sub(&q->waiting, 1);
+	bp__signal(&flow->reader_cond);
+}
+
+void bp__qdisc_pump_locked(struct bp__qdisc *q)
+{
+	struct bp_item *item;
+
+	while ((item = q->gate.ops->grant(q->gate.state)) != NULL)
+		grant_locked(bp__container_of(item, struct bp__request, item));
+	bp__qdisc_shrink_locked(q);
+}
+
+static bool ask_locked(struct bp__request *request)
     BP__REQUIRES(request->flow->q->lock)
 {
 	struct bp__qdisc *q = request->flow->q;
 
-	request->item.cost = cost;
-	request->block = block;
+	bp__peer_ref_locked(q, request->peer);
+	request->item.peer = &request->peer->gate;
+	request->item.seq = q->asked++;
 	request->granted = false;
-	q->ops->ask(q->state, &request->item);
+	q->gate.ops->ask(q->gate.state, &request->item);
 	bp__qdisc_pump_locked(q);
 	return request->granted;
 }
@@ -94,21 +162,21 @@ static void cancel_locked(struct bp__request *request)
 {
 	struct bp__qdisc *q = request->flow->q;
 
-	q->ops->cancel(q->state, &request->item);
+	q->gate.ops->cancel(q->gate.state, &request->item);
+	bp__peer_unref_locked(q, request->peer);
 	bp__qdisc_pump_locked(q);
 }
 
-/* Wait for the grant; false when the flow ends first. */
-bool bp__flow_pass_gate_locked(struct bp__flow *flow, size_t cost, size_t block)
+bool bp__flow_pass_gate_locked(struct bp__flow *flow)
 {
 	struct bp__request *request = &flow->asking;
 	struct bp__qdisc *q = flow->q;
 
-	if (ask_locked(request, cost, block))
+	if (ask_locked(request))
 		return true;
 	flow->asking_since_ns = bp__now_ns();
 	request->waiting = true;
-	q->waiting++;
+	atomic_fetch_add(&q->waiting, 1);
 	while (!request->granted && bp__flow_stage(flow) == BP__FLOW_OPEN) {
 		bp__wait(&flow->reader_cond, &q->lock);
 		if (!request->granted && bp__flow_stage(flow) == BP__FLOW_OPEN)
@@ -118,12 +186,12 @@ bool bp__flow_pass_gate_locked(struct bp__flow *flow, size_t cost, size_t block)
 		return true;
 	flow->gate_ns += bp__now_ns() - flow->asking_since_ns;
 	request->waiting = false;
-	q->waiting--;
+	atomic_fetch_sub(&q->waiting, 1);
 	cancel_locked(request);
 	return false;
 }
 
-int bp__flow_reserve(struct bp__flow *flow, size_t cost, size_t block)
+int bp__flow_reserve(struct bp__flow *flow, size_t cost, unsigned band, size_t block)
 {
 	struct bp__qdisc *q = flow->q;
 	int rc = 0;
@@ -131,9 +199,13 @@ int bp__flow_reserve(struct bp__flow *flow, size_t cost, size_t block)
 	if (cost > q->cost_max)
 		return -EMSGSIZE;
 	bp__lock(&q->lock);
-	if (q->ops->after_read)
-		charge_ungated_locked(flow, cost, block);
-	else if (!bp__flow_pass_gate_locked(flow, cost, block))
+	flow->asking.peer = flow->peer;
+	flow->asking.item.cost = cost;
+	flow->asking.item.band = band;
+	flow->asking.block = block;
+	if (q->gate.ops->after_read)	/* it asks for a place later, frame in hand */
+		charge_locked(&flow->asking);
+	else if (!bp__flow_pass_gate_locked(flow))
 		rc = -EPIPE;
 	if (rc == 0) {
 		flow->reader_held += cost;
@@ -143,27 +215,31 @@ int bp__flow_reserve(struct bp__flow *flow, size_t cost, size_t block)
 	return rc;
 }
 
-bool bp__flow_try_reserve(struct bp__flow *flow, size_t cost, size_t block,
-    bool within)
+struct bp__peer *bp__flow_try_reserve(struct bp__flow *flow, size_t cost,
+    size_t block, bool within)
 {
 	struct bp__request request = {
-		.flow = flow, .item.peer = &flow->peer,
+		.flow = flow, .block = block, .item.cost = cost,
 	};
 	struct bp__qdisc *q = flow->q;
+	struct bp_peer *peer;
 	bool granted = true;
 
 	bp__lock(&q->lock);
-	if (q->ops->after_read) {
-		charge_ungated_locked(flow, cost, block);
+	request.peer = flow->peer;
+	request.item.band = atomic_load(&flow->band);
+	peer = &flow->peer->gate;
+	if (q->gate.ops->after_read) {
+		charge_locked(&request);
 	} else if (within && q->budget != BP_UNLIMITED
-	    && flow->peer.held + cost > q->guarantee) {
+	    && peer->held + cost > peer->guarantee) {
 		granted = false;
-	} else if (!ask_locked(&request, cost, block)) {
+	} else if (!ask_locked(&request)) {
 		cancel_locked(&request);
 		granted = false;
 	}
 	if (granted && within)
 		flow->reader_held += cost;
 	bp__qdisc_leave(q, NULL);
-	return granted;
+	return granted ? request.peer : NULL;
 }

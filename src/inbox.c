@@ -4,11 +4,13 @@
  */
 #include "config.h"
 
+#include "callback.h"
 #include "inbox.h"
 
 #include <string.h>
 
 #define ANY_MAX ((size_t)64 * 1024)	/* a frame of whatever arrives */
+#define CLASSIFY_LEN ((size_t)64)	/* of a frame, to tell its band by */
 
 void bp__inbox_init(struct bp__inbox *in, struct bp_conn *c)
 {
@@ -107,6 +109,53 @@ int bp__inbox_cut(struct bp__inbox *in, struct bp__frame *frame)
 	    ? BP__CUT_WHOLE : BP__CUT_PART;
 }
 
+/* ---- bands -------------------------------------------------------------- */
+
+static size_t whole_len(const struct bp__frame *frame)
+{
+	return frame->len == BP_ANY ? BP_ANY : frame->head + frame->len + frame->tail;
+}
+
+size_t bp__inbox_ahead(const struct bp__inbox *in, const struct bp__frame *frame)
+{
+	size_t whole = whole_len(frame);
+
+	if (!in->c->config.classify)
+		return frame->head;	/* its payload comes after that */
+	return whole < CLASSIFY_LEN ? whole : CLASSIFY_LEN;
+}
+
+static int classify(const struct bp__inbox *in, const struct bp__frame *frame)
+{
+	struct bp_conn *c = in->c;
+	size_t len = in->end - in->start, whole = whole_len(frame);
+	struct bp__callback callback;
+	int band;
+
+	atomic_store_explicit(&c->handler, "classify", memory_order_relaxed);
+	bp__callback_enter(&callback, c->endpoint, c, BP__IN_OTHER);
+	band = c->config.classify(c, in->base + in->start, len < whole ? len : whole,
+	    bp_conn_data(c));
+	bp__callback_leave(&callback);
+	atomic_store_explicit(&c->handler, NULL, memory_order_relaxed);
+	if (band < 0)
+		return -EPROTO;
+	return band < (int)c->flow.q->bands ? band : (int)c->flow.q->bands - 1;
+}
+
+int bp__inbox_band(struct bp__inbox *in, const struct bp__frame *frame)
+{
+	if (!in->c->config.classify)
+		return (int)atomic_load_explicit(&in->c->flow.band,
+		    memory_order_relaxed);
+	if (!in->classified)
+		in->band = classify(in, frame);
+	in->classified = true;
+	return in->band;
+}
+
+/* ---- one after the other ------------------------------------------------ */
+
 static uint64_t waited_ns(const struct bp__inbox *in)
 {
 	return in->c->flow.gate_ns + in->c->flow.parked_ns;
@@ -117,6 +166,7 @@ void bp__inbox_next_frame(struct bp__inbox *in)
 {
 	in->scanned = 0;
 	in->in_header = false;
+	in->classified = false;
 	in->began_ns = in->end > in->start ? in->arrived_ns : 0;
 	in->waited_ns = waited_ns(in);
 }

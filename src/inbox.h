@@ -28,6 +28,8 @@ struct bp__inbox {
 	uint64_t began_ns;		/* first byte of the frame at start; 0: none yet */
 	uint64_t waited_ns;		/* the flow's waits at that time */
 	bool in_header;			/* of the frame at start */
+	bool classified;		/* that frame is, and this is its band: */
+	int band;			/* or -EPROTO */
 	char small[BP__SMALL];
 };
 
@@ -45,6 +47,13 @@ void bp__inbox_fini(struct bp__inbox *in);
  * is at hand. -EPROTO: malformed; -EMSGSIZE: over frame_max.
  */
 int bp__inbox_cut(struct bp__inbox *in, struct bp__frame *ret_frame);
+
+/*
+ * The band of that frame, which the application may have a say in. -EPROTO: malformed,
+ * in its opinion. ahead: how much of the frame is to be at hand before.
+ */
+int bp__inbox_band(struct bp__inbox *in, const struct bp__frame *frame);
+size_t bp__inbox_ahead(const struct bp__inbox *in, const struct bp__frame *frame);
 
 /* Its payload; the frame is no longer in the inbox, its bytes stay where they are. */
 char *bp__inbox_take(struct bp__inbox *in, const struct bp__frame *frame);
@@ -67,14 +76,14 @@ ssize_t bp__inbox_fill(struct bp__inbox *in);
  * rest. Returns 1, or as bp__inbox_fill(); -ENOMEM, -EMSGSIZE, -EPROTO.
  */
 int bp__inbox_large(struct bp__inbox *in, const struct bp__frame *frame, size_t extra,
-    struct bp__buf **ret_buf);
+    struct bp__buf **ret_buf, unsigned *ret_band);
 
 /* ---- deliver.c ---------------------------------------------------------- */
 
-/* The whole frames at hand, frame the first. Returns -EPIPE, -ENOMEM. */
+/* The whole frames at hand, frame the first. Returns -EPIPE, -ENOMEM, -EPROTO. */
 int bp__deliver_frames(struct bp__inbox *in, struct bp__frame frame);
 /* One with a buffer of its own, which is taken. */
-int bp__deliver_large(struct bp__inbox *in, struct bp__buf *buf);
+int bp__deliver_large(struct bp__inbox *in, struct bp__buf *buf, unsigned band);
 
 void bp__tell_opened(struct bp_conn *c);
 void bp__tell_ended(struct bp_conn *c);

@@ -11,36 +11,45 @@
 
 #define SMALL_STEP (BP__SMALL - 64)	/* what it reads too much fits the stack */
 
-static int reserve(struct bp__inbox *in, size_t len, size_t extra)
+static int reserve(struct bp__inbox *in, size_t len, size_t extra, unsigned band)
 {
 	struct bp__flow *flow = &in->c->flow;
 	int rc;
 
 	bp__whereabouts(in->c, BP__WAITING);
-	rc = bp__flow_reserve(flow, bp__buf_cost(len) + extra, bp__buf_block(len));
+	rc = bp__flow_reserve(flow, bp__buf_cost(len) + extra, band,
+	    bp__buf_block(len));
 	bp__whereabouts(in->c, BP__ELSEWHERE);
 	return rc;
 }
 
-static int allocate(struct bp__inbox *in, size_t len, size_t extra,
+/* What was reserved last, or the part of it that no payload took. */
+static void give_back(struct bp__inbox *in, size_t cost)
+{
+	struct bp__flow *flow = &in->c->flow;
+
+	bp__flow_release(flow, bp__flow_charged(flow), cost, BP__HELD_FRAME, NULL, 0);
+}
+
+static int allocate(struct bp__inbox *in, size_t len, size_t extra, unsigned band,
     struct bp__buf **ret_buf)
 {
-	int rc = reserve(in, len, extra);
+	struct bp__flow *flow = &in->c->flow;
+	int rc = reserve(in, len, extra, band);
 
 	if (rc < 0)
 		return rc;
-	*ret_buf = bp__buf_alloc(&in->c->flow, len);
+	*ret_buf = bp__buf_alloc(flow, bp__flow_charged(flow), len);
 	if (*ret_buf)
 		return 0;
-	bp__flow_release(&in->c->flow, bp__buf_cost(len) + extra, BP__HELD_FRAME,
-	    NULL, 0);
+	give_back(in, bp__buf_cost(len) + extra);
 	return -ENOMEM;
 }
 
 static void give_up(struct bp__inbox *in, struct bp__buf *buf, size_t extra)
 {
 	if (extra > 0)
-		bp__flow_release(&in->c->flow, extra, BP__HELD_FRAME, NULL, 0);
+		give_back(in, extra);
 	bp__buf_discard(buf);
 }
 
@@ -127,20 +136,26 @@ static int read_unknown(struct bp__inbox *in, struct bp__buf *buf)
 }
 
 int bp__inbox_large(struct bp__inbox *in, const struct bp__frame *frame, size_t extra,
-    struct bp__buf **ret_buf)
+    struct bp__buf **ret_buf, unsigned *ret_band)
 {
 	const struct bp_conn_config *config = &in->c->config;
 	bool known = frame->len != BP_ANY;
 	struct bp__buf *buf;
 	size_t len;
-	int rc;
+	int band, rc;
 
+	band = bp__inbox_band(in, frame);
+	if (band < 0)
+		return band;
 	len = known ? frame->len : config->frame_max + config->framer->head_max
 	    + config->framer->tail_max;
-	rc = allocate(in, len, extra, &buf);
+	rc = allocate(in, len, extra, (unsigned)band, &buf);
 	if (rc < 0)
 		return rc;
+	atomic_store_explicit(&in->c->frame_since_ns, bp__now_ns(),
+	    memory_order_relaxed);
 	rc = known ? read_known(in, frame, buf->pub.data) : read_unknown(in, buf);
+	atomic_store_explicit(&in->c->frame_since_ns, 0, memory_order_relaxed);
 	if (rc <= 0) {
 		give_up(in, buf, extra);
 		return rc;
@@ -149,5 +164,6 @@ int bp__inbox_large(struct bp__inbox *in, const struct bp__frame *frame, size_t 
 		in->c->expect = config->expect;
 	bp__inbox_next_frame(in);
 	*ret_buf = buf;
+	*ret_band = (unsigned)band;
 	return 1;
 }

@@ -86,7 +86,8 @@ static bool exhausted(int rc)
 /* -EAGAIN is what the system says when there is no thread to be had. */
 static const char *words_for(int rc)
 {
-	return rc == -EAGAIN ? "no thread" : bp_strerror(rc);
+	return rc == -EAGAIN ? "no thread"
+	    : rc == -EUSERS ? "too many come from its address" : bp_strerror(rc);
 }
 
 /* What was accepted cannot be served. */
@@ -111,6 +112,8 @@ static int welcome(struct bp_listener *l, struct bp_conn *c, int fd)
 	rc = bp__endpoint_options(ep, fd, &l->config);
 	if (rc == 0)
 		rc = bp__conn_name(c, fd);
+	if (rc == 0)
+		rc = bp__conn_locate(c, fd, true);
 	if (rc == 0)
 		rc = bp__crew_lead(ep, l);
 	if (rc < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * order.c - a flow's queue: the first in, first out of one connection, of which the
- * discipline is shown the oldest entry, when it may be received.
+ * discipline is shown the oldest entry, when it may be received. With handlers there
+ * is no queue: it is shown what the reader has in hand.
  */
 #include "config.h"
 
@@ -50,16 +51,23 @@ struct bp__entry *bp__flow_shift_locked(struct bp__flow *flow)
 	return entry;
 }
 
+void bp__flow_leave_queue_locked(struct bp__entry *entry)
+{
+	struct bp__qdisc *q = entry->flow->q;
+
+	if (!entry->in_place)
+		return;
+	entry->in_place = false;
+	q->gate.ops->release(q->gate.state, &entry->peer->gate, 1);
+}
+
 /* Give back what an entry holds in the queue; the owner frees it after unlocking. */
 void bp__flow_purge_entry_locked(struct bp__flow *flow, struct bp__entry *entry)
 {
 	struct bp__qdisc *q = flow->q;
 
-	if (entry->in_place) {
-		q->ops->release(q->state, &flow->peer, 1);
-		entry->in_place = false;
-	}
-	bp__flow_uncharge_locked(flow, entry->cost);
+	bp__flow_leave_queue_locked(entry);
+	bp__flow_uncharge_locked(flow, entry->peer, entry->cost);
 	entry->next = q->purged;
 	q->purged = entry;
 }
@@ -77,36 +85,110 @@ static void purge_all_locked(struct bp__flow *flow)
 	bp__qdisc_pump_locked(flow->q);
 }
 
-/* Let the discipline see the oldest entry, if it may be received now. */
-void bp__flow_show_locked(struct bp__flow *flow)
+/* ---- what the discipline sees ------------------------------------------- */
+
+static void put_locked(struct bp__flow *flow, struct bp__peer *peer)
+    BP__REQUIRES(flow->q->lock)
+{
+	struct bp__qdisc *q = flow->q;
+
+	flow->oldest_peer = peer;
+	bp__peer_ref_locked(q, peer);
+	flow->oldest.peer = q->order.ops == q->gate.ops ? &peer->gate : &peer->order;
+	flow->oldest.key = 0;
+	flow->shown = true;
+	atomic_fetch_add(&q->shown, 1);
+	q->order.ops->put(q->order.state, &flow->oldest);
+}
+
+static void no_longer_shown_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	flow->shown = false;
+	atomic_fetch_sub(&flow->q->shown, 1);
+	bp__peer_unref_locked(flow->q, flow->oldest_peer);
+}
+
+static void show_entry_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
 {
 	struct bp__entry *entry = flow->first;
 
-	if (!entry || flow->shown || flow->turn)
-		return;
-	if (flow->q->abandoned) {
-		purge_all_locked(flow);
-		return;
-	}
 	if (!entry->last && bp__flow_passed_over_locked(flow))
 		return;
 	flow->oldest.cost = entry->cost + entry->payload_cost;
 	flow->oldest.len = entry->len;
+	flow->oldest.band = entry->band;
 	flow->oldest.seq = entry->seq;
-	flow->oldest.key = 0;
-	flow->shown = true;
-	flow->q->shown++;
-	flow->q->ops->put(flow->q->state, &flow->oldest);
-	bp__qdisc_dispatch_locked(flow->q);
+	flow->oldest.arrived_ns = entry->arrived_ns;
+	put_locked(flow, entry->peer ? entry->peer : flow->peer);
+}
+
+static void show_wish_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	const struct bp__wish *wish = &flow->wish;
+
+	if (!wish->last && (bp__flow_cut_off(flow) || bp__flow_passed_over_locked(flow)))
+		return;
+	flow->oldest.cost = wish->cost + flow->owed;
+	flow->oldest.len = wish->len;
+	flow->oldest.band = wish->band;
+	flow->oldest.seq = flow->q->seq++;
+	flow->oldest.arrived_ns = wish->arrived_ns;
+	put_locked(flow, flow->peer);
+}
+
+/* Let the discipline see what is next of it, if that may be received now. */
+void bp__flow_show_locked(struct bp__flow *flow)
+{
+	struct bp__qdisc *q = flow->q;
+
+	if (flow->shown || flow->out > 0)
+		return;
+	if (flow->first && q->abandoned) {
+		purge_all_locked(flow);
+	} else if (flow->first) {
+		show_entry_locked(flow);
+		bp__qdisc_dispatch_locked(q);
+	} else if (flow->wanting && q->slots_max > 0) {
+		show_wish_locked(flow);
+		bp__qdisc_fill_slots_locked(q);
+	}
+}
+
+void bp__flow_show_behind_locked(struct bp__flow *flow)
+{
+	if (flow->first && !flow->shown)
+		show_entry_locked(flow);
 }
 
 void bp__flow_hide_locked(struct bp__flow *flow)
 {
 	if (!flow->shown)
 		return;
-	flow->shown = false;
-	flow->q->shown--;
-	flow->q->ops->remove(flow->q->state, &flow->oldest);
+	flow->q->order.ops->remove(flow->q->order.state, &flow->oldest);
+	no_longer_shown_locked(flow);
+}
+
+/* The one the discipline says, no longer shown, or NULL. */
+struct bp__flow *bp__qdisc_next_locked(struct bp__qdisc *q)
+{
+	struct bp__flow *flow;
+	struct bp_item *item;
+	bool last;
+
+	do {
+		item = q->order.ops->take(q->order.state);
+		if (!item)
+			return NULL;
+		flow = bp__container_of(item, struct bp__flow, oldest);
+		no_longer_shown_locked(flow);
+		last = bp__flow_next_is_last(flow);
+		/* R12: the level is read here, and what it forbids stays parked in the
+		 * flow; who clears the level comes by and shows it again */
+	} while (!last && bp__flow_passed_over_locked(flow));
+	return flow;
 }
 
 /* All but the last entry. */

@@ -13,9 +13,10 @@
  *	consumer: take -> (handle) -> turn_back
  *	anyone:   mute, unmute, unblock, end, release
  *
- * Files: flow.c is the reader's side and all that changes one flow, gate.c what is
- * charged to it, order.c its queue, qdisc.c the consumers' side and what there is
- * once per endpoint.
+ * Files: flow.c is the reader's side and all that changes one flow, turn.c its turns
+ * where handlers are called, gate.c what is charged to it, order.c its queue, peer.c
+ * whom that is accounted to, consumers.c those who receive, qdisc.c what there is once
+ * per endpoint.
  */
 #ifndef BP_QDISC_H
 #define BP_QDISC_H
@@ -23,7 +24,9 @@
 #include <stdatomic.h>
 
 #include <bpthread_ops.h>
+
 #include "list.h"
+#include "peer.h"
 #include "pool.h"
 #include "sync.h"
 #include "waits.h"
@@ -35,9 +38,11 @@ struct bp__qdisc;
 struct bp__entry {
 	struct bp__entry *next;
 	struct bp__flow *flow;
+	struct bp__peer *peer;	/* charged; NULL: nothing is */
 	size_t cost;		/* charged; given back with the turn */
 	size_t payload_cost;	/* charged; given back by whoever releases the payload */
 	size_t len;
+	unsigned band;
 	uint64_t seq;		/* order of arrival in the endpoint */
 	uint64_t arrived_ns;
 	bool last;		/* CLOSED: passes a mute, and is not purged */
@@ -66,8 +71,17 @@ struct bp__qdisc_hooks {
 struct bp__request {		/* a reader, or a try, at the gate */
 	struct bp_item item;
 	struct bp__flow *flow;
+	struct bp__peer *peer;	/* whom it was charged to, in the end */
 	size_t block;		/* the large block that will be taken for it, or 0 */
 	bool waiting, granted;
+};
+
+/* A frame its reader has in hand, and waits to be allowed to hand to the handler. */
+struct bp__wish {
+	size_t cost, len;
+	unsigned band;
+	uint64_t arrived_ns;
+	bool last;		/* CLOSED: as in an entry */
 };
 
 struct bp__flow {
@@ -81,13 +95,20 @@ struct bp__flow {
 	atomic_uint mutes;		/* written under [Q] */
 	atomic_int stage;		/* enum bp__flow_stage, written under [Q] */
 	atomic_size_t queued;		/* entries, written under [Q] */
+	atomic_uint band;		/* of its next frame, if nobody classifies */
 
 	/* [Q] under q->lock */
-	struct bp_peer peer;
+	struct bp__peer *peer;		/* whom its next frame is charged to */
+	size_t held;			/* charged for it, to whomever */
 	struct bp__request asking;	/* its reader's, one at a time */
 	struct bp_item oldest;		/* its oldest entry, as the discipline sees it */
+	struct bp__peer *oldest_peer;	/* referenced while that is shown */
 	bool shown;			/* oldest is with the discipline */
-	bool turn;			/* an entry is out, or its handler runs */
+	size_t out;			/* entries that are out, or 1 while its handler runs */
+	struct bp__wish wish;		/* while it is wanting, with handlers */
+	size_t owed;			/* cost of what its last turn handled beyond its due */
+	struct bp__key host;		/* where it comes from, if that is counted */
+	struct bp__list host_link;
 	bool watched;			/* tell when it is quiet */
 	bool in_place;			/* counts in q->places */
 	bool finished;			/* its last entry was freed */
@@ -95,7 +116,7 @@ struct bp__flow {
 	bool wanting;			/* its reader has a frame, and waits for its turn */
 	struct bp__entry *first, *last;
 	struct bp__cond reader_cond;	/* 1 waiter: its reader */
-	struct bp__list turn_link;	/* in q->turns while an entry is out */
+	struct bp__list turn_link; /* in q->turns while an entry is out */
 	struct bp__list filled_link;	/* in q->filled while something is queued */
 	pthread_t turn_taker;
 	size_t reader_held;		/* charged for what its reader has not delivered */
@@ -105,20 +126,30 @@ struct bp__flow {
 	uint64_t received_bytes, received_frames;
 };
 
+struct bp__lever {
+	const struct bp_qdisc_ops *ops;
+	void *state;			/* itself under [Q] */
+};
+
 struct bp__qdisc {
 	/* set by bp__qdisc_init(), then constant */
-	const struct bp_qdisc_ops *ops;
 	const struct bp__qdisc_hooks *hooks;
-	void *state;			/* the discipline's; itself under [Q] */
+	struct bp__lever gate, order;	/* most often the same discipline's */
 	size_t budget;			/* BP_UNLIMITED when there is none */
 	size_t guarantee;
 	size_t cost_max;		/* what an empty pool can admit */
 	size_t places_max;		/* connections */
+	size_t slots_max;		/* handlers at once; 0: no limit */
+	size_t conns_per_addr;		/* 0: no limit */
+	unsigned bands;
+	enum bp_peer_by peer_by;
 
 	/* lock-free */
 	atomic_size_t refs;		/* of the endpoint around it */
 	struct bp__waits waits;		/* time in queue */
 	_Atomic uint64_t sent_bytes;	/* by all connections, ever */
+	atomic_size_t shown;		/* flows with the discipline; written under [Q] */
+	atomic_size_t waiting;		/* readers at the gate; written under [Q] */
 
 	/* [Q] */
 	struct bp__mutex lock;
@@ -128,16 +159,22 @@ struct bp__qdisc {
 	struct bp__pool pool;
 	struct bp__list victims;	/* blocks to unmap after unlocking */
 	struct bp__entry *purged;	/* entries to free after unlocking */
+	struct bp__list gone;		/* peers to free after unlocking */
+	struct bp__table peers;		/* by key; none when each connection is its own */
+	struct bp__table hosts;		/* flows by where they come from, if it is limited */
+	size_t guarantees;		/* that no peer has */
+	size_t slots_used;
 	size_t places;			/* taken */
 	size_t live;			/* flows whose last entry was not yet taken */
 	bool closed, stopped;
 	bool abandoned;			/* nobody receives any more */
 	bool room;			/* tell the hook after unlocking */
-	uint64_t seq;
-	size_t held, queued_events, queued_bytes, shown;
+	uint64_t seq;			/* of entries */
+	uint64_t asked;			/* requests so far: their seq */
+	size_t held, queued_events, queued_bytes;
 	size_t reading;			/* held for frames that are being read */
 	size_t promised;		/* held for blocks that were not yet taken */
-	size_t waiting, muted;
+	size_t muted;
 	uint64_t received_bytes, received_events;
 	uint64_t futile_wakeups, stalls;
 	uint64_t moves, moves_seen;	/* grants, puts, turns; to tell a stall */
@@ -152,15 +189,37 @@ static inline bool bp__qdisc_budgeted(const struct bp_qdisc_ops *ops)
 	return !ops->after_read && ops != &bp_qdisc_unbounded;
 }
 
-/* config with every default filled in. Returns -EINVAL, -ENOMEM. */
+/*
+ * The largest request that is ever granted: it has to fit an empty pool, and what one
+ * peer may hold beside what may fill its guarantee (I4).
+ */
+static inline size_t bp__qdisc_cost_max(const struct bp_endpoint_config *config)
+{
+	size_t pool, peer_room;
+
+	if (!bp__qdisc_budgeted(config->qdisc) || config->budget == BP_UNLIMITED)
+		return BP_UNLIMITED;
+	pool = config->budget - config->conns_max * config->guarantee;
+	if (config->qdisc != &bp_qdisc_fair)
+		return pool;
+	peer_room = config->peer_max > config->guarantee
+	    ? config->peer_max - config->guarantee : 0;
+	return peer_room < pool ? peer_room : pool;
+}
+
+/* config with every default filled in. Returns -EINVAL, -ENOMEM, or what the
+ * discipline's init does. */
 int bp__qdisc_init(struct bp__qdisc *q, const struct bp_endpoint_config *config,
     const struct bp__qdisc_hooks *hooks);
 void bp__qdisc_fini(struct bp__qdisc *q);
 void bp__qdisc_ref(struct bp__qdisc *q);
 void bp__qdisc_unref(struct bp__qdisc *q);
 
-/* Take the next entry; the caller has its turn. -EAGAIN, -ETIMEDOUT, -EPIPE. */
-int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_entry,
+/*
+ * Take the next entries, at most n, as a chain; the caller has their turns. Returns how
+ * many, -EAGAIN, -ETIMEDOUT, -EPIPE.
+ */
+int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_chain, int n,
     uint64_t deadline_ns);
 
 /* No flow comes any more: consumers end with the last one. */
@@ -207,17 +266,29 @@ void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry)
 /* Let the discipline see the oldest entry, if it may be received now; or not. */
 void bp__flow_show_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
+/* Also behind one that is out, to whom has that. */
+void bp__flow_show_behind_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock);
 void bp__flow_hide_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
+/* The flow that is next, no longer shown; NULL: none is ready. */
+struct bp__flow *bp__qdisc_next_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
+/* The entry is in the queue no more: the place it took there is free. */
+void bp__flow_leave_queue_locked(struct bp__entry *entry)
+    BP__REQUIRES(entry->flow->q->lock);
 /* Purge all but the last entry; or one that is in no queue. */
 void bp__flow_purge_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
 void bp__flow_purge_entry_locked(struct bp__flow *flow, struct bp__entry *entry)
     BP__REQUIRES(flow->q->lock);
-void bp__flow_uncharge_locked(struct bp__flow *flow, size_t cost)
+void bp__flow_uncharge_locked(struct bp__flow *flow, struct bp__peer *peer,
+    size_t cost)
     BP__REQUIRES(flow->q->lock);
-/* Wait for the grant; false when the flow ends first. */
-bool bp__flow_pass_gate_locked(struct bp__flow *flow, size_t cost, size_t block)
+/* Wait for the grant of flow->asking; false when the flow ends first. */
+bool bp__flow_pass_gate_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock);
+/* Wait for what lets its reader go on: one condition, whatever it is. */
+void bp__flow_park_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
 /* The reader delivers what it held; and gives its place back, if all is over. */
 void bp__flow_hand_over_locked(struct bp__flow *flow, size_t cost)
@@ -230,11 +301,26 @@ static inline enum bp__flow_stage bp__flow_stage(const struct bp__flow *flow)
 	return atomic_load_explicit(&flow->stage, memory_order_acquire);
 }
 
+/* Nothing but the last entry will be delivered. */
+static inline bool bp__flow_cut_off(const struct bp__flow *flow)
+{
+	return bp__flow_stage(flow) == BP__FLOW_CUT;
+}
+
+/* Is what is next of it CLOSED, which no mute holds up? */
+static inline bool bp__flow_next_is_last(const struct bp__flow *flow)
+{
+	return flow->first ? flow->first->last : flow->wanting && flow->wish.last;
+}
+
 /* ---- one per connection: flow.c ----------------------------------------- */
 
-/* Take a place. Returns -EMFILE, -ENOMEM, -EPIPE (closed). One reference is yours. */
-int bp__flow_open(struct bp__flow *flow, struct bp__qdisc *q, bool couple,
-    const atomic_bool *throttled);
+/*
+ * Take a place; config says whether it is coupled, has handlers, its weight and band.
+ * Returns -EMFILE, -ENOMEM, -EPIPE (closed). One reference is yours.
+ */
+int bp__flow_open(struct bp__flow *flow, struct bp__qdisc *q,
+    const struct bp_conn_config *config, const atomic_bool *throttled);
 /* No event of it was or will be delivered: its place goes back. */
 void bp__flow_abandon(struct bp__flow *flow);
 void bp__flow_ref(struct bp__flow *flow);
@@ -254,11 +340,22 @@ bool bp__flow_open_still(const struct bp__flow *flow);
  * block that will be taken. Returns -EPIPE when the flow ended while it waited,
  * -EMSGSIZE for what an empty pool could not admit.
  */
-int bp__flow_reserve(struct bp__flow *flow, size_t cost, size_t block);
+int bp__flow_reserve(struct bp__flow *flow, size_t cost, unsigned band, size_t block);
 
-/* Charge cost if that needs no waiting. within: of the guarantee alone. */
-bool bp__flow_try_reserve(struct bp__flow *flow, size_t cost, size_t block,
-    bool within);
+/* Whom that was charged to, until its reader reserves again. */
+static inline struct bp__peer *bp__flow_charged(const struct bp__flow *flow)
+{
+	return flow->asking.peer;
+}
+
+/*
+ * Charge cost if that needs no waiting. within: of the guarantee alone. Returns whom it
+ * was charged to, or NULL.
+ */
+struct bp__peer *bp__flow_try_reserve(struct bp__flow *flow, size_t cost,
+    size_t block, bool within);
+
+#define BP__EVENT_COST ((size_t)288)	/* an event, as allocated */
 
 enum bp__holder { BP__HELD_DELIVERED, BP__HELD_FRAME, BP__HELD_CHUNK };
 
@@ -266,26 +363,17 @@ enum bp__holder { BP__HELD_DELIVERED, BP__HELD_FRAME, BP__HELD_CHUNK };
  * Give a charge back: a payload's, an undelivered frame's, or a chunk's; and with it
  * the large block it was for, if there is one.
  */
-void bp__flow_release(struct bp__flow *flow, size_t cost, enum bp__holder holder,
-    void *block, size_t size);
+void bp__flow_release(struct bp__flow *flow, struct bp__peer *peer, size_t cost,
+    enum bp__holder holder, void *block, size_t size);
+
+/* Does it hold what others wait for: memory of the shared pool? */
+bool bp__flow_presses(struct bp__flow *flow);
 
 /*
  * Reader: queue a chain of entries, whose costs are charged; each waits for its
  * place where the discipline has places. What no longer can be delivered is purged.
  */
 void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain);
-
-/*
- * Reader, with handlers: wait for the turn; payload_cost is that of the frame it is
- * for, no longer the reader's. Returns -EPIPE: deliver no more.
- */
-int bp__flow_turn(struct bp__flow *flow, size_t payload_cost);
-/* The turn of the last handler, which nothing holds up. */
-void bp__flow_turn_last(struct bp__flow *flow);
-void bp__flow_turn_end(struct bp__flow *flow, uint64_t bytes, uint64_t frames,
-    bool last);
-/* Within the turn, without a lock: may the next frame be delivered? */
-bool bp__flow_may_go_on(const struct bp__flow *flow);
 
 /* The entry was handled: its cost and its turn go back. */
 void bp__flow_turn_back(struct bp__entry *entry);
@@ -297,5 +385,51 @@ void bp__flow_unblock(struct bp__flow *flow);
 void bp__flow_end(struct bp__flow *flow, enum bp__flow_stage stage);
 /* Tell the hook, now or later, when the flow is quiet. */
 void bp__flow_watch(struct bp__flow *flow);
+
+/* ---- with handlers: turn.c ---------------------------------------------- */
+
+/*
+ * Reader: wait for the turn, in the discipline's order where handlers_max limits how
+ * many run; payload_cost is that of the frame it is for, no longer the reader's.
+ * Returns -EPIPE: deliver no more.
+ */
+int bp__flow_turn(struct bp__flow *flow, const struct bp__wish *wish,
+    size_t payload_cost);
+/* What was handled; last: nothing follows. */
+void bp__flow_turn_end(struct bp__flow *flow, uint64_t bytes, uint64_t frames,
+    bool last);
+/* Within the turn, without a lock: may the next frame be delivered? */
+bool bp__flow_may_go_on(const struct bp__flow *flow);
+/* The same: does another wait for a slot to run in? */
+bool bp__flow_is_waited_for(const struct bp__flow *flow);
+/* Give free slots to those who are next. */
+void bp__qdisc_fill_slots_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
+
+/* ---- whom it is accounted to: peer.c ------------------------------------ */
+
+/*
+ * Where it comes from: it counts there, and belongs to that peer if addresses are.
+ * Returns -ENOMEM, and if it is limited -EUSERS: too many do.
+ */
+int bp__flow_locate(struct bp__flow *flow, const struct bp__key *host, bool limited);
+/* Whom it is, for its next frames. Returns -ENOMEM. */
+int bp__flow_set_peer(struct bp__flow *flow, uint64_t key, unsigned weight,
+    unsigned band);
+
+/* A peer nobody has yet, or NULL: no memory. No lock is needed. */
+struct bp__peer *bp__peer_new(const struct bp__qdisc *q, const struct bp__key *key,
+    unsigned weight);
+void bp__peer_add_locked(struct bp__qdisc *q, struct bp__peer *peer)
+    BP__REQUIRES(q->lock);
+struct bp__peer *bp__peer_find_locked(struct bp__qdisc *q, const struct bp__key *key)
+    BP__REQUIRES(q->lock);
+void bp__peer_ref_locked(struct bp__qdisc *q, struct bp__peer *peer)
+    BP__REQUIRES(q->lock);
+void bp__peer_unref_locked(struct bp__qdisc *q, struct bp__peer *peer)
+    BP__REQUIRES(q->lock);
+/* After something was given back: was that the last of it? */
+void bp__peer_check_locked(struct bp__qdisc *q, struct bp__peer *peer)
+    BP__REQUIRES(q->lock);
+void bp__peers_free(struct bp__list *gone);
 
 #endif /* BP_QDISC_H */

@@ -12,21 +12,18 @@
  */
 #include "config.h"
 
-#include <assert.h>
-
-#include <bpthread_ops.h>
+#include "lines.h"
 
 /* ---- the order, common to all ------------------------------------------- */
 
 struct fifo {
-	struct bp_heap ready;		/* all keys are 0: by arrival */
-	struct bp_item *first, *last;	/* at the gate, by link[0] and link[1] */
+	struct bp_heap ready;
+	struct bp__line waiting;	/* at the gate */
 };
-
-enum { NEXT, PREV };
 
 static void order_put(void *q, struct bp_item *item)
 {
+	item->key = 0;			/* all the same: by arrival */
 	bp_heap_push(&((struct fifo *)q)->ready, item);
 }
 
@@ -40,30 +37,12 @@ static void order_remove(void *q, struct bp_item *item)
 	bp_heap_remove(&((struct fifo *)q)->ready, item);
 }
 
-/* ---- the line at the gate ----------------------------------------------- */
-
-static void line_append(struct fifo *fifo, struct bp_item *item)
+static struct bp_item *line_shift(struct bp__line *line)
 {
-	item->link[NEXT] = NULL;
-	item->link[PREV] = fifo->last;
-	*(fifo->last ? &fifo->last->link[NEXT] : &fifo->first) = item;
-	fifo->last = item;
-}
-
-static void line_remove(struct fifo *fifo, struct bp_item *item)
-{
-	struct bp_item *next = item->link[NEXT], *prev = item->link[PREV];
-
-	*(prev ? &prev->link[NEXT] : &fifo->first) = next;
-	*(next ? &next->link[PREV] : &fifo->last) = prev;
-}
-
-static struct bp_item *line_shift(struct fifo *fifo)
-{
-	struct bp_item *item = fifo->first;
+	struct bp_item *item = line->first;
 
 	if (item)
-		line_remove(fifo, item);
+		bp__line_remove(line, item);
 	return item;
 }
 
@@ -71,17 +50,17 @@ static struct bp_item *line_shift(struct fifo *fifo)
 
 static void unbounded_ask(void *q, struct bp_item *item)
 {
-	line_append(q, item);
+	bp__line_append(&((struct fifo *)q)->waiting, item);
 }
 
 static struct bp_item *unbounded_grant(void *q)
 {
-	return line_shift(q);
+	return line_shift(&((struct fifo *)q)->waiting);
 }
 
 static void unbounded_cancel(void *q, struct bp_item *item)
 {
-	line_remove(q, item);
+	bp__line_remove(&((struct fifo *)q)->waiting, item);
 }
 
 static void unbounded_release(void *q, struct bp_peer *peer, size_t cost)
@@ -119,22 +98,22 @@ static int bounded_init(void *q, const struct bp_endpoint_config *config)
 
 static void places_ask(void *q, struct bp_item *item)
 {
-	line_append(&((struct places *)q)->fifo, item);
+	bp__line_append(&((struct places *)q)->fifo.waiting, item);
 }
 
 static struct bp_item *places_grant(void *q)
 {
 	struct places *places = q;
 
-	if (!places->fifo.first || places->used >= places->max)
+	if (!places->fifo.waiting.first || places->used >= places->max)
 		return NULL;
 	places->used++;
-	return line_shift(&places->fifo);
+	return line_shift(&places->fifo.waiting);
 }
 
 static void places_cancel(void *q, struct bp_item *item)
 {
-	line_remove(&((struct places *)q)->fifo, item);
+	bp__line_remove(&((struct places *)q)->fifo.waiting, item);
 }
 
 static void places_release(void *q, struct bp_peer *peer, size_t cost)
@@ -167,109 +146,50 @@ const struct bp_qdisc_ops bp_qdisc_bounded = {
 /* ---- bytes -------------------------------------------------------------- */
 
 /*
- * The budget is a guarantee for each connection and a pool that all share. What a
- * peer holds above its guarantee is taken from the pool. A request that fits what
- * is left of the guarantee passes at once, in a lane of its own; the others stand
- * in line, and the first of the line is never passed by, so it cannot starve.
+ * What passes within its guarantee aside, the first of the line is never passed by:
+ * when it does not fit, the rest wait with it until it does, so it cannot starve.
  */
 struct bytes {
-	struct fifo fifo;
-	struct fifo lane;		/* its line: within the guarantee, to be granted */
-	size_t guarantee, pool, pool_used;
-};
-
-struct bytes_peer {
-	struct bp_item *in_line;	/* its first request that stands in line */
+	struct fifo fifo;		/* of which the order alone is used */
+	struct bp__lines lines;
 };
 
 static int bytes_init(void *q, const struct bp_endpoint_config *config)
 {
-	struct bytes *bytes = q;
-
-	bytes->guarantee = config->guarantee;
-	if (config->guarantee > config->budget / config->conns_max)
-		return -EINVAL;
-	bytes->pool = config->budget - config->conns_max * config->guarantee;
-	return 0;
-}
-
-/* What holding that much takes from the pool. */
-static size_t above(const struct bytes *bytes, size_t held)
-{
-	return held > bytes->guarantee ? held - bytes->guarantee : 0;
-}
-
-static bool fits_guarantee(const struct bytes *bytes, const struct bp_item *item)
-{
-	return item->peer->held + item->cost <= bytes->guarantee;
+	return bp__share_init(&((struct bytes *)q)->lines.share, config);
 }
 
 static void bytes_ask(void *q, struct bp_item *item)
 {
-	struct bytes_peer *peer = item->peer->state;
-	struct bytes *bytes = q;
-
-	item->key = !peer->in_line && fits_guarantee(bytes, item);
-	if (item->key) {
-		line_append(&bytes->lane, item);
-	} else {
-		line_append(&bytes->fifo, item);
-		if (!peer->in_line)
-			peer->in_line = item;
-	}
-}
-
-static void leave_line(struct bytes *bytes, struct bp_item *item)
-{
-	struct bytes_peer *peer = item->peer->state;
-
-	line_remove(item->key ? &bytes->lane : &bytes->fifo, item);
-	if (peer->in_line == item)
-		peer->in_line = NULL;
+	bp__lines_ask(&((struct bytes *)q)->lines, item, 0);
 }
 
 static struct bp_item *bytes_grant(void *q)
 {
-	struct bytes *bytes = q;
-	struct bp_item *item = bytes->lane.first;
-	size_t held, more;
+	struct bp__lines *lines = &((struct bytes *)q)->lines;
+	struct bp_item *item = bp__lines_guaranteed(lines);
 
-	if (!item)
-		item = bytes->fifo.first;
-	if (!item)
-		return NULL;
-	held = item->peer->held;
-	more = above(bytes, held + item->cost) - above(bytes, held);
-	if (more > bytes->pool - bytes->pool_used)
-		return NULL;
-	bytes->pool_used += more;
-	leave_line(bytes, item);
-	return item;
+	if (item)
+		return item;
+	item = lines->band[0].first;
+	return item && bp__share_fits(&lines->share, item)
+	    ? bp__lines_grant(lines, item) : NULL;
 }
 
 static void bytes_cancel(void *q, struct bp_item *item)
 {
-	leave_line(q, item);
+	bp__lines_cancel(&((struct bytes *)q)->lines, item);
 }
 
 static void bytes_release(void *q, struct bp_peer *peer, size_t cost)
 {
-	struct bp_item *waiting = ((struct bytes_peer *)peer->state)->in_line;
-	struct bytes *bytes = q;
-	size_t less = above(bytes, peer->held + cost) - above(bytes, peer->held);
-
-	assert(bytes->pool_used >= less);
-	bytes->pool_used -= less;
-	if (waiting && fits_guarantee(bytes, waiting)) {
-		leave_line(bytes, waiting);
-		waiting->key = true;
-		line_append(&bytes->lane, waiting);
-	}
+	bp__lines_release(&((struct bytes *)q)->lines, peer, cost);
 }
 
 const struct bp_qdisc_ops bp_qdisc_bytes = {
 	.name = "bytes",
-	.state_size = sizeof(struct bytes), .peer_size = sizeof(struct bytes_peer),
+	.state_size = sizeof(struct bytes),
+	.peer_size = sizeof(struct bp__lines_peer),
 	.init = bytes_init,
 	.ask = bytes_ask, .grant = bytes_grant,
 	.cancel = bytes_cancel, .release = bytes_release,

@@ -13,11 +13,12 @@ static int deliver_large(struct bp__inbox *in, const struct bp__frame *frame)
 {
 	size_t extra = in->c->handlers ? 0 : BP__EVENT_COST;
 	struct bp__buf *buf;
-	int rc = bp__inbox_large(in, frame, extra, &buf);
+	unsigned band;
+	int rc = bp__inbox_large(in, frame, extra, &buf, &band);
 
 	if (rc <= 0)
 		return rc;
-	rc = bp__deliver_large(in, buf);
+	rc = bp__deliver_large(in, buf, band);
 	return rc < 0 ? rc : 1;
 }
 
@@ -38,8 +39,8 @@ static int step(struct bp__inbox *in)
 	}
 	have = in->end - in->start;
 	need = cut == BP__CUT_PART ? frame.head + frame.len + frame.tail : have + 1;
-	if (cut == BP__CUT_PART && have < frame.head)
-		need = frame.head;	/* its payload comes after that */
+	if (cut == BP__CUT_PART && have < bp__inbox_ahead(in, &frame))
+		need = bp__inbox_ahead(in, &frame);
 	if (have > 0 && !bp__inbox_room(in, need))
 		return deliver_large(in, cut == BP__CUT_PART ? &frame : &unknown);
 	rc = (int)bp__inbox_fill(in);

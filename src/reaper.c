@@ -105,6 +105,76 @@ static uint64_t check_idle(struct bp_conn *c, uint64_t now)
 	return BP__NEVER;
 }
 
+/*
+ * Is it too slow: below rate_min, over rate_ms, after as much grace? since_ns is when
+ * what moves the bytes began, 0: there is nothing that should move. A window that was
+ * good enough is followed by another; one that was not goes on until it is.
+ */
+static bool too_slow(struct bp__pace *pace, const struct bp_conn_config *config,
+    uint64_t since_ns, uint64_t bytes, uint64_t now, uint64_t *next)
+{
+	uint64_t window = (uint64_t)config->rate_ms * BP__MS, elapsed;
+
+	if (since_ns == 0 || config->rate_ms < 0) {
+		pace->since_ns = 0;
+		return false;
+	}
+	if (pace->since_ns != since_ns) {
+		pace->since_ns = since_ns;
+		pace->from_ns = since_ns + window;
+		pace->measured = false;
+	}
+	if (!pace->measured && now >= pace->from_ns) {
+		pace->measured = true;
+		pace->from_ns = now;
+		pace->bytes = bytes;
+	}
+	if (!pace->measured || now < pace->from_ns + window) {
+		*next = earlier(*next, pace->from_ns + (pace->measured ? window : 0));
+		return false;
+	}
+	elapsed = now - pace->from_ns;
+	if ((double)(bytes - pace->bytes) * 1e9
+	    < (double)config->rate_min * (double)elapsed)
+		return true;
+	pace->from_ns = now;
+	pace->bytes = bytes;
+	*next = earlier(*next, now + window);
+	return false;
+}
+
+/* A frame that was granted memory others wait for has to come. */
+static uint64_t check_rate_in(struct bp_conn *c, uint64_t now)
+{
+	uint64_t since = atomic_load_explicit(&c->frame_since_ns, memory_order_relaxed);
+	uint64_t next = BP__NEVER;
+
+	if (!bp__flow_may_go_on(&c->flow))
+		since = 0;		/* it is we who do not read */
+	if (too_slow(&c->pace_in, &c->config, since, atomic_load(&c->bytes_in), now,
+	    &next) && bp__flow_presses(&c->flow))
+		bp__conn_break(c, BP_REASON_STALLED_FRAME, 0);
+	return next;
+}
+
+/* So has a throttled one's peer to read, while its events hold such memory. */
+static uint64_t check_rate_out(struct bp_conn *c, uint64_t now)
+{
+	uint64_t since = 0, taken = 0, next = BP__NEVER;
+
+	bp__lock(&c->lock);
+	if (atomic_load(&c->throttled) && c->state == BP__OPEN) {
+		since = c->throttled_since_ns;
+		if (!bp__sock_taken(c->fd, &taken))
+			taken = atomic_load(&c->bytes_out);
+	}
+	bp__conn_unlock(c);
+	if (too_slow(&c->pace_out, &c->config, since, taken, now, &next)
+	    && bp__flow_presses(&c->flow))
+		bp__conn_break(c, BP_REASON_STALLED_WRITE, 0);
+	return next;
+}
+
 /* Who does not read does not notice: look at the socket for its reader. */
 static void check_broken(struct bp_conn *c)
 {
@@ -142,6 +212,8 @@ static uint64_t look_at(struct bp_conn *c, uint64_t now)
 	/* the descriptor is ours to close: it stays what it is */
 	check_broken(c);
 	next = earlier(next, check_read(c, now));
+	next = earlier(next, check_rate_in(c, now));
+	next = earlier(next, check_rate_out(c, now));
 	return earlier(next, check_idle(c, now));
 }
 
@@ -306,7 +378,10 @@ static void reap(struct bp_endpoint *ep)
 		bp__list_remove(&c->link);
 		bp__list_remove(&c->withhold_link);
 		ep->n_conns--;
-		ep->closed += c->was_open;
+		if (c->was_open) {
+			ep->closed++;
+			ep->ended[c->reason]++;
+		}
 		bp__unlock(&ep->lock);
 		bp_conn_unref(c);
 	}

@@ -24,6 +24,7 @@ void bp_endpoint_stats(struct bp_endpoint *ep, struct bp_endpoint_stats *ret)
 	ret->opened = ep->opened;
 	ret->closed = ep->closed;
 	ret->refused = ep->refused;
+	memcpy(ret->ended, ep->ended, sizeof ret->ended);
 	bp__unlock(&ep->lock);
 }
 
@@ -42,7 +43,7 @@ static void way_in(struct bp__flow *flow, struct bp_conn_stats *ret)
 	ret->muted_ns = flow->muted_ns;
 	if (ret->muted)
 		ret->muted_ns += now - flow->muted_since_ns;
-	ret->held_bytes = flow->peer.held;
+	ret->held_bytes = flow->held;
 	ret->waiting = flow->asking.waiting;
 	bp__unlock(&flow->q->lock);
 }

@@ -9,7 +9,7 @@ cd "${srcdir:-.}" || exit 1
 
 layers='
 0 list sync error
-1 heap pool waits qdisc flow gate order qdisc_fifo qdisc_parse buf outq framer addr sock
+1 heap line share lines wfq qdisc_fifo qdisc_prio qdisc_fair qdisc_parse peer pool waits qdisc flow gate order turn consumers drill buf outq framer addr sock
 2 conn conn_api send callback notify event inbox large deliver reader writer
 3 endpoint defaults crew listen listener connect reaper stats
 '
@@ -56,7 +56,7 @@ no_layer_includes_a_later_one()
 
 disciplines_are_plain_data()
 {
-	for file in src/qdisc_fifo.c; do
+	for file in src/lines.c src/wfq.c src/qdisc_fifo.c src/qdisc_prio.c src/qdisc_fair.c; do
 		grep -nE 'pthread|bp__(un)?lock|bp__wait|sync\.h|<sys/socket\.h>' "$file" |
 		    sed "s|^|$file:|"
 	done

@@ -58,8 +58,8 @@ static inline void frame_drop(struct bp__entry *entry)
 	struct bp__flow *flow = entry->flow;
 
 	if (entry->payload_cost > 0)
-		bp__flow_release(flow, entry->payload_cost, BP__HELD_DELIVERED,
-		    NULL, 0);
+		bp__flow_release(flow, entry->peer, entry->payload_cost,
+		    BP__HELD_DELIVERED, NULL, 0);
 	if (!entry->last)
 		free(frame_of(entry));
 	bp__flow_unref(flow);
@@ -157,17 +157,50 @@ static inline void rig_fini(struct rig *rig)
 	CHECK_EQ(atomic_load(&rig->gone), 1);
 }
 
+/* ---- what tests call with less to say ---------------------------------------- */
+
+static inline int rig_take_entry(struct rig *rig, struct bp__entry **ret_entry,
+    uint64_t deadline_ns)
+{
+	int rc = bp__qdisc_take(&rig->q, ret_entry, 1, deadline_ns);
+
+	return rc < 0 ? rc : 0;
+}
+
+static inline void flow_release(struct bp__flow *flow, size_t cost,
+    enum bp__holder holder, void *block, size_t size)
+{
+	bp__flow_release(flow, flow->peer, cost, holder, block, size);
+}
+
+static inline int flow_turn(struct bp__flow *flow, size_t payload_cost)
+{
+	struct bp__wish wish = { .cost = payload_cost, .arrived_ns = now_ns() };
+
+	return bp__flow_turn(flow, &wish, payload_cost);
+}
+
 /* ---- the reader's side ---------------------------------------------------- */
 
-static inline struct feed *feed_open(struct rig *rig, bool couple)
+static inline struct feed *feed_open_as(struct rig *rig,
+    const struct bp_conn_config *config)
 {
 	struct feed *feed = calloc(1, sizeof *feed);
 
 	REQUIRE(feed != NULL);
 	feed->rig = rig;
-	REQUIRE_EQ(bp__flow_open(&feed->flow, &rig->q, couple, &feed->throttled), 0);
+	REQUIRE_EQ(bp__flow_open(&feed->flow, &rig->q, config, &feed->throttled), 0);
 	atomic_fetch_add(&rig->feeds, 1);
 	return feed;
+}
+
+static inline struct feed *feed_open(struct rig *rig, bool couple)
+{
+	struct bp_conn_config config = {
+		.couple = couple ? BP_ON : BP_OFF, .weight = BP__WEIGHT_DEFAULT,
+	};
+
+	return feed_open_as(rig, &config);
 }
 
 static inline struct frame *frame_new(struct feed *feed, size_t cost,
@@ -179,6 +212,7 @@ static inline struct frame *frame_new(struct feed *feed, size_t cost,
 	frame->feed = feed;
 	frame->n = ++feed->read;
 	frame->entry.flow = &feed->flow;
+	frame->entry.peer = bp__flow_charged(&feed->flow);
 	frame->entry.cost = cost;
 	frame->entry.payload_cost = payload_cost;
 	frame->entry.len = payload_cost;
@@ -190,7 +224,7 @@ static inline struct frame *frame_new(struct feed *feed, size_t cost,
 /* One frame of that cost, of which all but a byte is its payload's. */
 static inline int feed_read(struct feed *feed, size_t cost)
 {
-	int rc = bp__flow_reserve(&feed->flow, cost, 0);
+	int rc = bp__flow_reserve(&feed->flow, cost, 0, 0);
 
 	if (rc == 0)
 		bp__flow_put(&feed->flow, &frame_new(feed, 1, cost - 1)->entry);
@@ -268,9 +302,9 @@ static inline void reading_join(struct reading *reading, int rc)
 static inline struct frame *rig_try(struct rig *rig)
 {
 	struct bp__entry *entry;
-	int rc = bp__qdisc_take(&rig->q, &entry, 0);
+	int rc = bp__qdisc_take(&rig->q, &entry, 1, 0);
 
-	if (rc == 0)
+	if (rc == 1)
 		return frame_of(entry);
 	CHECK(rc == -EAGAIN || rc == -EPIPE);
 	return NULL;
@@ -280,7 +314,7 @@ static inline struct frame *rig_take(struct rig *rig)
 {
 	struct bp__entry *entry = NULL;
 
-	REQUIRE_EQ(bp__qdisc_take(&rig->q, &entry, bp__deadline_ns(SLOW(8000))), 0);
+	REQUIRE_EQ(bp__qdisc_take(&rig->q, &entry, 1, bp__deadline_ns(SLOW(8000))), 1);
 	return frame_of(entry);
 }
 

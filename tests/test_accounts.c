@@ -43,7 +43,7 @@ static void test_accounts_place_comes_back_when_nothing_is_charged_any_more(void
 	REQUIRE(refused != NULL);
 	with(2, (struct bp_endpoint_config){ .conns_max = 2 });
 	CHECK(!bp__qdisc_has_place(&rig.q));
-	CHECK_EQ(bp__flow_open(&refused->flow, &rig.q, false, NULL), -EMFILE);
+	CHECK_EQ(bp__flow_open(&refused->flow, &rig.q, &(struct bp_conn_config){ .weight = 64 }, NULL), -EMFILE);
 	CHECK_EQ(feed_read(feeds[0], 10), 0);
 	feed_close(feeds[0]);
 	frame = rig_take(&rig);
@@ -52,7 +52,7 @@ static void test_accounts_place_comes_back_when_nothing_is_charged_any_more(void
 	rig_expect(&rig, feeds[0], 0);		/* CLOSED is freed */
 	CHECK_EQ(rig_stats(&rig).conns, 2);
 	CHECK_EQ(atomic_load(&rig.room), 0);
-	CHECK_EQ(bp__flow_open(&refused->flow, &rig.q, false, NULL), -EMFILE);
+	CHECK_EQ(bp__flow_open(&refused->flow, &rig.q, &(struct bp_conn_config){ .weight = 64 }, NULL), -EMFILE);
 	frame_drop(&frame->entry);
 	CHECK_EQ(rig_stats(&rig).conns, 1);
 	CHECK_EQ(atomic_load(&rig.room), 1);
@@ -71,7 +71,7 @@ static void *block_get(struct feed *feed, size_t size)
 {
 	void *block;
 
-	REQUIRE_EQ(bp__flow_reserve(&feed->flow, size, size), 0);
+	REQUIRE_EQ(bp__flow_reserve(&feed->flow, size, 0, size), 0);
 	CHECK_EQ(rig_peek(&rig, &rig.q.promised), size);
 	block = bp__qdisc_block(&rig.q, size);
 	REQUIRE(block != NULL);
@@ -81,7 +81,7 @@ static void *block_get(struct feed *feed, size_t size)
 
 static void block_back(struct feed *feed, void *block, size_t size)
 {
-	bp__flow_release(&feed->flow, size, BP__HELD_FRAME, block, size);
+	flow_release(&feed->flow, size, BP__HELD_FRAME, block, size);
 }
 
 static size_t idle_bytes(void)
@@ -124,7 +124,7 @@ static void test_accounts_held_and_idle_stay_within_the_budget(void)
 	CHECK(bp__flow_try_reserve(&feeds[0]->flow, 1, 0, false));
 	CHECK_EQ(idle_bytes(), 192 * KIB);
 	/* a block that is promised is one of the idle, perhaps: that stays */
-	CHECK_EQ(bp__flow_reserve(&feeds[0]->flow, 64 * KIB, 64 * KIB), 0);
+	CHECK_EQ(bp__flow_reserve(&feeds[0]->flow, 64 * KIB, 0, 64 * KIB), 0);
 	CHECK_EQ(idle_bytes(), 192 * KIB);
 	blocks[0] = bp__qdisc_block(&rig.q, 64 * KIB);
 	CHECK_EQ(idle_bytes(), 128 * KIB);
@@ -133,7 +133,7 @@ static void test_accounts_held_and_idle_stay_within_the_budget(void)
 	CHECK_EQ(idle_bytes(), 64 * KIB);
 	block_back(feeds[0], blocks[0], 64 * KIB);
 	block_back(feeds[0], blocks[1], 96 * KIB);
-	bp__flow_release(&feeds[0]->flow, 1, BP__HELD_DELIVERED, NULL, 0);
+	flow_release(&feeds[0]->flow, 1, BP__HELD_DELIVERED, NULL, 0);
 	CHECK_LE(idle_bytes(), 256 * KIB);
 	rig_finish(&rig, feeds);
 }
@@ -161,10 +161,10 @@ static void test_accounts_promise_that_is_not_kept_is_taken_back(void)
 {
 	with(1, (struct bp_endpoint_config){
 	    .qdisc = &bp_qdisc_bytes, .budget = 256 * KIB });
-	CHECK_EQ(bp__flow_reserve(&feeds[0]->flow, 64 * KIB, 64 * KIB), 0);
+	CHECK_EQ(bp__flow_reserve(&feeds[0]->flow, 64 * KIB, 0, 64 * KIB), 0);
 	bp__qdisc_unclaim(&rig.q, 64 * KIB);
 	CHECK_EQ(rig_peek(&rig, &rig.q.promised), 0);
-	bp__flow_release(&feeds[0]->flow, 64 * KIB, BP__HELD_FRAME, NULL, 0);
+	flow_release(&feeds[0]->flow, 64 * KIB, BP__HELD_FRAME, NULL, 0);
 	rig_finish(&rig, feeds);
 }
 
@@ -245,11 +245,11 @@ static void test_accounts_frame_that_is_being_read_is_no_stall(void)
 	struct reading reading;
 
 	with(2, (struct bp_endpoint_config){ .qdisc = &bp_qdisc_bytes, .budget = 100 });
-	CHECK_EQ(bp__flow_reserve(&feeds[0]->flow, 100, 0), 0);
+	CHECK_EQ(bp__flow_reserve(&feeds[0]->flow, 100, 0, 0), 0);
 	reading_start_waiting(&reading, feeds[1], 100);
 	CHECK(!tick(t));
 	CHECK(!tick(t + 60 * SECOND));
-	bp__flow_release(&feeds[0]->flow, 100, BP__HELD_FRAME, NULL, 0);
+	flow_release(&feeds[0]->flow, 100, BP__HELD_FRAME, NULL, 0);
 	reading_join(&reading, 0);
 	rig_finish(&rig, feeds);
 }

@@ -51,8 +51,8 @@ static struct bp__buf *frame_read(size_t len)
 {
 	struct bp__buf *buf;
 
-	REQUIRE_EQ(bp__flow_reserve(flow, bp__buf_cost(len), bp__buf_block(len)), 0);
-	buf = bp__buf_alloc(flow, len);
+	REQUIRE_EQ(bp__flow_reserve(flow, bp__buf_cost(len), 0, bp__buf_block(len)), 0);
+	buf = bp__buf_alloc(flow, bp__flow_charged(flow), len);
 	REQUIRE(buf != NULL);
 	CHECK_EQ(buf->pub.len, len);
 	CHECK_EQ(rig_peek(&rig, &rig.q.promised), 0);
@@ -65,7 +65,7 @@ static struct bp__buf *frame_received(size_t len)
 {
 	struct bp__buf *buf = frame_read(len);
 
-	REQUIRE_EQ(bp__flow_turn(flow, buf->charge), 0);
+	REQUIRE_EQ(flow_turn(flow, buf->charge), 0);
 	bp__flow_turn_end(flow, len, 1, false);
 	return buf;
 }
@@ -298,7 +298,7 @@ static void test_slice_is_not_kept_without_budget(void)
 	kept = bp_buf_ref(&slice.pub);
 	CHECK(kept == NULL);
 	CHECK_EQ(held(), all_but);
-	bp__flow_release(flow, all_but, BP__HELD_DELIVERED, NULL, 0);
+	flow_release(flow, all_but, BP__HELD_DELIVERED, NULL, 0);
 	finish_all();
 }
 
@@ -353,7 +353,7 @@ static void test_chunk_is_had_within_the_guarantee_or_not_at_all(void)
 	bp__chunk_unref(chunks[0]);
 	CHECK(bp__flow_try_reserve(flow, 1, 0, false));
 	CHECK(bp__chunk_new(flow) == NULL);
-	bp__flow_release(flow, 1, BP__HELD_DELIVERED, NULL, 0);
+	flow_release(flow, 1, BP__HELD_DELIVERED, NULL, 0);
 	bp__chunk_unref(chunks[1]);
 	CHECK_EQ(held(), 0);
 	finish_all();

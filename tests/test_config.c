@@ -41,12 +41,20 @@ static void test_config_of_an_endpoint_has_every_default(void)
 
 	limit_descriptors(2048);
 	REQUIRE_EQ(bp__endpoint_defaults(&config, NULL), 0);
-	CHECK(config.qdisc == &bp_qdisc_bytes);
+	CHECK(config.qdisc == &bp_qdisc_fair);
 	CHECK_EQ(config.budget, 128 * MIB);
 	CHECK_EQ(config.places, 1024);
 	CHECK_EQ(config.guarantee, 64 * KIB);
 	CHECK_EQ(config.conns_max, 1024);
 	CHECK_EQ(config.stack_size, 256 * KIB);
+	CHECK_EQ(config.bands, 8);
+	CHECK_EQ(config.min_share, 0);
+	CHECK_EQ(config.peer_by, BP_PEER_CONN);
+	CHECK_GE(config.peer_max, 2 * 16 * MIB + 64 * KIB);
+	CHECK_GE(40 * MIB, config.peer_max);
+	CHECK_EQ(config.target_ms, BP_FOREVER);
+	CHECK_EQ(config.handlers_max, 0);
+	CHECK_EQ(config.conns_per_addr, 0);
 	CHECK(config.log == NULL);
 }
 

@@ -57,7 +57,7 @@ static void test_gate_of_bytes_waits_until_the_cost_fits(void)
 	reading_start_waiting(&reading, feeds[1], 500);
 	CHECK_EQ(held(), 600);
 	/* R8: who waits holds nothing */
-	CHECK_EQ(rig_peek(&rig, &feeds[1]->flow.peer.held), 0);
+	CHECK_EQ(rig_peek(&rig, &feeds[1]->flow.held), 0);
 	frame = rig_take(&rig);
 	CHECK_EQ(held(), 600);			/* taken is not released */
 	frame_turn_back(frame);
@@ -201,9 +201,9 @@ static void test_gate_of_bytes_a_try_takes_what_there_is_and_does_not_wait(void)
 	CHECK(bp__flow_try_reserve(&feeds[1]->flow, 50, 0, false));
 	CHECK(!bp__flow_try_reserve(&feeds[1]->flow, 1, 0, false));
 	CHECK_EQ(held(), 750);
-	bp__flow_release(&feeds[1]->flow, 50, BP__HELD_DELIVERED, NULL, 0);
-	bp__flow_release(flow, 670, BP__HELD_DELIVERED, NULL, 0);
-	bp__flow_release(flow, 30, BP__HELD_CHUNK, NULL, 0);
+	flow_release(&feeds[1]->flow, 50, BP__HELD_DELIVERED, NULL, 0);
+	flow_release(flow, 670, BP__HELD_DELIVERED, NULL, 0);
+	flow_release(flow, 30, BP__HELD_CHUNK, NULL, 0);
 	finish_all();
 }
 
@@ -264,7 +264,7 @@ static void test_gate_of_unbounded_never_waits(void)
 	CHECK(bp__flow_try_reserve(&feeds[0]->flow, (size_t)1 << 30, 0, true));
 	CHECK_EQ(held(), (size_t)101 << 30);
 	CHECK_EQ(rig_stats(&rig).queued_events, 100);
-	bp__flow_release(&feeds[0]->flow, (size_t)1 << 30, BP__HELD_CHUNK, NULL, 0);
+	flow_release(&feeds[0]->flow, (size_t)1 << 30, BP__HELD_CHUNK, NULL, 0);
 	finish_all();
 }
 

@@ -77,13 +77,13 @@ static int take(struct bp__entry **ret_entry, struct bp__entry **kept)
 	int rc;
 
 	if (*kept) {
-		rc = bp__qdisc_take(&rig.q, ret_entry, 0);
+		rc = rig_take_entry(&rig, ret_entry, 0);
 		frame_drop(*kept);
 		*kept = NULL;
 		if (rc != -EAGAIN)
 			return rc;
 	}
-	return bp__qdisc_take(&rig.q, ret_entry, BP__NEVER);
+	return rig_take_entry(&rig, ret_entry, BP__NEVER);
 }
 
 static void consume(void *arg)

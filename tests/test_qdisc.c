@@ -41,7 +41,7 @@ static void consume(void *arg)
 {
 	struct consumer *consumer = arg;
 
-	consumer->rc = bp__qdisc_take(&rig.q, &consumer->entry,
+	consumer->rc = rig_take_entry(&rig, &consumer->entry,
 	    consumer->deadline_ns);
 }
 
@@ -84,7 +84,7 @@ static void test_qdisc_hands_an_entry_to_exactly_one_consumer(void)
 		CHECK_EQ(feed_read(feeds[i], 10), 0);
 		/* it is his already, whether or not he has run */
 		CHECK_EQ(rig_idle_consumers(&rig), i);
-		CHECK_EQ(rig_peek(&rig, &rig.q.shown), 0);
+		CHECK_EQ(atomic_load(&rig.q.shown), 0);
 		CHECK_EQ(rig_stats(&rig).queued_events, 0);
 		CHECK(rig_try(&rig) == NULL);
 		frame = consumer_join(&consumers[i]);
@@ -175,15 +175,15 @@ static void test_qdisc_take_without_time_does_not_wait(void)
 	uint64_t deadline_ns;
 
 	with_feeds(1);
-	CHECK_EQ(bp__qdisc_take(&rig.q, &entry, 0), -EAGAIN);
+	CHECK_EQ(rig_take_entry(&rig, &entry, 0), -EAGAIN);
 	deadline_ns = bp__now_ns() + 10 * BP__MS;
-	CHECK_EQ(bp__qdisc_take(&rig.q, &entry, deadline_ns), -ETIMEDOUT);
+	CHECK_EQ(rig_take_entry(&rig, &entry, deadline_ns), -ETIMEDOUT);
 	CHECK(bp__now_ns() >= deadline_ns);
 	CHECK(entry == NULL);
 	CHECK_EQ(rig_idle_consumers(&rig), 0);
 	/* what is there is given whatever the deadline */
 	CHECK_EQ(feed_read(feeds[0], 10), 0);
-	CHECK_EQ(bp__qdisc_take(&rig.q, &entry, 1), 0);
+	CHECK_EQ(rig_take_entry(&rig, &entry, 1), 0);
 	frame_done(frame_of(entry));
 	rig_finish(&rig, feeds);
 }
@@ -206,8 +206,8 @@ static void test_qdisc_close_wakes_consumers_when_nothing_can_come(void)
 	consumer_join_ended(&consumers[0]);
 	consumer_join_ended(&consumers[1]);
 	frame_done(last);
-	CHECK_EQ(bp__qdisc_take(&rig.q, &consumers[0].entry, BP__NEVER), -EPIPE);
-	CHECK_EQ(bp__qdisc_take(&rig.q, &consumers[0].entry, 0), -EPIPE);
+	CHECK_EQ(rig_take_entry(&rig, &consumers[0].entry, BP__NEVER), -EPIPE);
+	CHECK_EQ(rig_take_entry(&rig, &consumers[0].entry, 0), -EPIPE);
 	rig_fini(&rig);
 }
 
@@ -232,7 +232,7 @@ static void test_qdisc_closed_takes_no_flow_and_one_abandoned_ends_it(void)
 	with_feeds(1);
 	consumer_start(&consumer);
 	bp__qdisc_close(&rig.q);
-	CHECK_EQ(bp__flow_open(&flow, &rig.q, false, NULL), -EPIPE);
+	CHECK_EQ(bp__flow_open(&flow, &rig.q, &(struct bp_conn_config){ .weight = 64 }, NULL), -EPIPE);
 	CHECK_EQ(rig_idle_consumers(&rig), 1);
 	bp__flow_abandon(&feeds[0]->flow);
 	consumer_join_ended(&consumer);
@@ -279,7 +279,7 @@ static void test_qdisc_stopped_waits_for_the_turns_of_others_alone(void)
 	bp__qdisc_close(&rig.q);
 	bp__qdisc_stop(&rig.q);
 	/* what is left is behind the one I hold: I would wait for myself */
-	CHECK_EQ(bp__qdisc_take(&rig.q, &entry, BP__NEVER), -EPIPE);
+	CHECK_EQ(rig_take_entry(&rig, &entry, BP__NEVER), -EPIPE);
 	consumer_start(&consumer);
 	frame_done(mine);
 	frame_done(consumer_join(&consumer));

@@ -194,7 +194,7 @@ static void do_take(void)
 static void do_release_kept(struct model *m)
 {
 	if (m->kept > 0)
-		bp__flow_release(&m->feed->flow, m->kept, BP__HELD_DELIVERED, NULL, 0);
+		flow_release(&m->feed->flow, m->kept, BP__HELD_DELIVERED, NULL, 0);
 	m->held -= m->kept;
 	m->kept = 0;
 }

@@ -53,7 +53,7 @@ static void may_read(void *arg)
 static void turn(void *arg)
 {
 	(void)arg;
-	reader_rc = bp__flow_turn(flow, 0);
+	reader_rc = flow_turn(flow, 0);
 }
 
 static bool reader_waits(void)
@@ -139,7 +139,7 @@ static void test_reader_that_waits_is_let_go_at_every_end(void)
 static void test_turn_waits_while_muted_and_goes_back(void)
 {
 	start();
-	CHECK_EQ(bp__flow_turn(flow, 0), 0);
+	CHECK_EQ(flow_turn(flow, 0), 0);
 	bp__flow_mute(flow);
 	CHECK(!bp__flow_may_go_on(flow));
 	bp__flow_turn_end(flow, 30, 3, false);
@@ -159,18 +159,18 @@ static void test_turn_is_refused_when_nothing_is_delivered(void)
 	start_reader(turn);
 	feed_end(feed, BP__FLOW_STOPPING);
 	check_reader(-EPIPE);
-	CHECK_EQ(bp__flow_turn(flow, 0), -EPIPE);
+	CHECK_EQ(flow_turn(flow, 0), -EPIPE);
 	bp__flow_unmute(flow);
-	CHECK_EQ(bp__flow_turn(flow, 0), 0);	/* what need not wait is delivered */
+	CHECK_EQ(flow_turn(flow, 0), 0);	/* what need not wait is delivered */
 	bp__flow_turn_end(flow, 0, 0, false);
 	feed_end(feed, BP__FLOW_BROKEN);
-	CHECK_EQ(bp__flow_turn(flow, 0), 0);
+	CHECK_EQ(flow_turn(flow, 0), 0);
 	bp__flow_turn_end(flow, 0, 0, false);
 	feed_end(feed, BP__FLOW_CUT);
-	CHECK_EQ(bp__flow_turn(flow, 0), -EPIPE);
+	CHECK_EQ(flow_turn(flow, 0), -EPIPE);
 	CHECK(!bp__flow_may_go_on(flow));
 	/* closed is called all the same */
-	bp__flow_turn_last(flow);
+	REQUIRE_EQ(bp__flow_turn(flow, &(struct bp__wish){ .last = true }, 0), 0);
 	bp__flow_turn_end(flow, 0, 0, true);
 	CHECK_EQ(rig_stats(&rig).conns, 0);
 	bp__flow_unref(flow);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * consumers.c - those who receive: they take what is ready, or wait for it.
+ *
+ * R5, hand-off: whoever makes something ready gives it to an idle consumer under
+ * the lock, and whoever frees room charges it to the next reader at the gate; the
+ * one who wakes finds its work done. So there is no herd, and nobody is overtaken.
+ */
+#include "config.h"
+
+#include "qdisc.h"
+
+struct consumer {
+	struct bp__waiter waiter;
+	pthread_t thread;
+	struct bp__entry *entry;
+};
+
+/* The next entry, with its turn, or NULL. */
+static struct bp__entry *take_ready_locked(struct bp__qdisc *q, pthread_t taker)
+    BP__REQUIRES(q->lock)
+{
+	struct bp__entry *entry;
+	struct bp__flow *flow;
+
+	if (q->slots_max > 0)
+		return NULL;		/* what is ready is for handlers */
+	flow = bp__qdisc_next_locked(q);
+	if (!flow)
+		return NULL;
+	entry = bp__flow_shift_locked(flow);
+	entry->next = NULL;
+	if (flow->out++ == 0)
+		bp__list_append(&q->turns, &flow->turn_link);
+	flow->turn_taker = taker;
+	if (entry->last)
+		q->live--;
+	if (entry->in_place) {
+		bp__flow_leave_queue_locked(entry);
+		bp__qdisc_pump_locked(q);
+	}
+	return entry;
+}
+
+/*
+ * More for who has taken entry: at most n in all, as a chain behind it. Other entries
+ * of the same flows may be among them, in the discipline's order as ever; but when
+ * this is over those wait until all that were taken are handled.
+ */
+static int take_more_locked(struct bp__qdisc *q, struct bp__entry *entry, int n)
+    BP__REQUIRES(q->lock)
+{
+	struct bp__entry *last = entry;
+	int taken = 1;
+
+	for (; taken < n; taken++) {
+		bp__flow_show_behind_locked(last->flow);
+		last->next = take_ready_locked(q, pthread_self());
+		if (!last->next)
+			break;
+		last = last->next;
+	}
+	for (; n > 1 && entry; entry = entry->next)
+		bp__flow_hide_locked(entry->flow);
+	return taken;
+}
+
+/* Nothing comes any more. */
+static bool over_locked(const struct bp__qdisc *q)
+    BP__REQUIRES(q->lock)
+{
+	const struct bp__list *link;
+
+	if (q->closed && q->live == 0)
+		return true;
+	if (!q->stopped)
+		return false;
+	/* what is left is behind events that are out; who holds them all itself
+	 * would wait for itself */
+	for (link = q->turns.next; link != &q->turns; link = link->next)
+		if (!pthread_equal(bp__container_of(link, struct bp__flow,
+		    turn_link)->turn_taker, pthread_self()))
+			return false;
+	return true;
+}
+
+void bp__qdisc_dispatch_locked(struct bp__qdisc *q)
+{
+	struct consumer *idle;
+	struct bp__entry *entry;
+
+	while (!bp__list_empty(&q->consumers)) {
+		/* the latest to come: its stack is warm */
+		idle = bp__container_of(q->consumers.prev, struct consumer,
+		    waiter.link);
+		entry = take_ready_locked(q, idle->thread);
+		if (!entry)
+			break;
+		idle->entry = entry;
+		bp__waiter_wake(&idle->waiter);
+	}
+	if (q->closed && q->live == 0)
+		bp__wake_all(&q->consumers);
+}
+
+static void record_waits(struct bp__qdisc *q, const struct bp__entry *chain)
+{
+	uint64_t now = bp__now_ns();
+
+	for (; chain; chain = chain->next)
+		bp__waits_record(&q->waits, now - chain->arrived_ns);
+}
+
+int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_chain, int n,
+    uint64_t deadline_ns)
+{
+	struct consumer self = { .thread = pthread_self() };
+	int rc = 0;
+
+	bp__lock(&q->lock);
+	while (!self.entry && rc == 0) {
+		self.entry = take_ready_locked(q, self.thread);
+		if (self.entry)
+			break;
+		if (over_locked(q))
+			rc = -EPIPE;
+		else if (deadline_ns == 0)
+			rc = -EAGAIN;
+		else if (!bp__waiter_wait(&self.waiter, &q->consumers, &q->lock,
+		    deadline_ns))
+			rc = -ETIMEDOUT;
+	}
+	if (self.entry)
+		rc = take_more_locked(q, self.entry, n);
+	bp__qdisc_dispatch_locked(q);
+	bp__qdisc_leave(q, NULL);
+	if (!self.entry)
+		return rc;
+	record_waits(q, self.entry);
+	*ret_chain = self.entry;
+	return rc;
+}
+
+void bp__qdisc_close(struct bp__qdisc *q)
+{
+	bp__lock(&q->lock);
+	q->closed = true;
+	bp__qdisc_dispatch_locked(q);
+	bp__qdisc_leave(q, NULL);
+}
+
+void bp__qdisc_stop(struct bp__qdisc *q)
+{
+	bp__lock(&q->lock);
+	q->stopped = true;
+	/* let each look again whether there is anybody left to wait for */
+	bp__wake_all(&q->consumers);
+	bp__qdisc_leave(q, NULL);
+}
+
+void bp__qdisc_drain(struct bp__qdisc *q)
+{
+	struct bp__list *link, *next;
+	struct bp__flow *flow;
+
+	bp__lock(&q->lock);
+	q->abandoned = true;	/* what is behind events that are out follows them */
+	for (link = q->filled.next; link != &q->filled; link = next) {
+		next = link->next;
+		flow = bp__container_of(link, struct bp__flow, filled_link);
+		bp__flow_hide_locked(flow);
+		bp__flow_show_locked(flow);
+	}
+	bp__qdisc_leave(q, NULL);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * turn.c - a flow's turns where its reader calls handlers.
+ *
+ * Without a limit a reader needs nobody's leave but its own flow's. With handlers_max
+ * there are so many slots. A reader with a frame in hand shows it to the discipline,
+ * whose order says who gets a slot that is free: itself at once if nobody was ready,
+ * so no thread is switched then. A turn is a quantum: its holder goes on with whole
+ * frames it has read, and what it handled beyond the frame it showed it owes: that is
+ * added to the cost of the next one.
+ */
+#include "config.h"
+
+#include "qdisc.h"
+
+void bp__qdisc_fill_slots_locked(struct bp__qdisc *q)
+{
+	struct bp__flow *flow;
+
+	while (q->slots_used < q->slots_max
+	    && (flow = bp__qdisc_next_locked(q)) != NULL) {
+		q->slots_used++;
+		flow->out = 1;
+		if (flow->parked)
+			bp__signal(&flow->reader_cond);
+	}
+}
+
+/* It has ended, and what it waits with cannot be delivered at once: lost with it. */
+static bool hopeless_locked(const struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	if (flow->wish.last)
+		return false;
+	return bp__flow_cut_off(flow) || (bp__flow_stage(flow) != BP__FLOW_OPEN
+	    && bp__flow_passed_over_locked(flow));
+}
+
+static void await_slot_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	bp__flow_show_locked(flow);
+	while (flow->out == 0 && !hopeless_locked(flow))
+		bp__flow_park_locked(flow);
+	bp__flow_hide_locked(flow);
+}
+
+static void await_leave_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	while (!flow->wish.last && !hopeless_locked(flow)
+	    && bp__flow_passed_over_locked(flow))
+		bp__flow_park_locked(flow);
+	flow->out = !hopeless_locked(flow);
+}
+
+int bp__flow_turn(struct bp__flow *flow, const struct bp__wish *wish,
+    size_t payload_cost)
+{
+	struct bp__qdisc *q = flow->q;
+	bool mine;
+
+	bp__lock(&q->lock);
+	bp__flow_hand_over_locked(flow, payload_cost);
+	q->reading -= payload_cost;
+	flow->wish = *wish;
+	flow->wanting = true;
+	if (q->slots_max > 0)
+		await_slot_locked(flow);
+	else
+		await_leave_locked(flow);
+	flow->wanting = false;
+	mine = flow->out > 0;
+	q->moves++;
+	if (mine && wish->last) {
+		q->live--;
+		bp__qdisc_dispatch_locked(q);
+	}
+	bp__qdisc_leave(q, flow);
+	return mine ? 0 : -EPIPE;
+}
+
+void bp__flow_turn_end(struct bp__flow *flow, uint64_t bytes, uint64_t frames,
+    bool last)
+{
+	struct bp__qdisc *q = flow->q;
+	size_t cost = (size_t)(bytes + frames * BP__EVENT_COST);
+
+	bp__lock(&q->lock);
+	flow->out = 0;
+	flow->owed = cost > flow->wish.cost ? cost - flow->wish.cost : 0;
+	q->received_bytes += bytes;
+	q->received_events += frames;
+	flow->received_bytes += bytes;
+	flow->received_frames += frames;
+	if (q->slots_max > 0) {
+		q->slots_used--;
+		q->moves++;
+		bp__qdisc_fill_slots_locked(q);
+	}
+	if (last) {
+		flow->finished = true;
+		bp__flow_leave_place_locked(flow);
+	}
+	bp__qdisc_leave(q, flow);
+}
+
+bool bp__flow_may_go_on(const struct bp__flow *flow)
+{
+	enum bp__flow_stage stage = bp__flow_stage(flow);
+
+	return stage < BP__FLOW_CUT && atomic_load(&flow->mutes) == 0
+	    && !(flow->couple && stage < BP__FLOW_BROKEN
+	    && atomic_load(flow->throttled));
+}
+
+bool bp__flow_is_waited_for(const struct bp__flow *flow)
+{
+	return flow->q->slots_max > 0 && atomic_load(&flow->q->shown) > 0;
+}

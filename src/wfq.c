@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * wfq.c - see wfq.h.
+ */
+#include "config.h"
+
+#include "wfq.h"
+
+#include "list.h"
+
+#define UNIT 64				/* of a tag, in a byte of weight 1 */
+
+static uint64_t later_of(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+void bp__wfq_arm(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
+    unsigned weight)
+{
+	uint64_t start = later_of(wfq->now, entity->served);
+
+	entity->finish = start + (uint64_t)cost * UNIT / weight;
+	entity->armed = true;
+	entity->begun = false;
+	entity->node.key = start;
+	entity->node.seq = entity->items.first->seq;
+	bp_heap_push(&wfq->later, &entity->node);
+}
+
+void bp__wfq_disarm(struct bp__wfq *wfq, struct bp__wfq_entity *entity)
+{
+	if (!entity->armed)
+		return;
+	bp_heap_remove(entity->begun ? &wfq->begun : &wfq->later, &entity->node);
+	entity->armed = false;
+}
+
+struct bp__wfq_entity *bp__wfq_next(struct bp__wfq *wfq)
+{
+	struct bp__wfq_entity *entity;
+
+	/* nothing has begun: the ideal server is idle, up to the next start */
+	if (!wfq->begun.top && wfq->later.top)
+		wfq->now = later_of(wfq->now, wfq->later.top->key);
+	while (wfq->later.top && wfq->later.top->key <= wfq->now) {
+		entity = bp__container_of(bp_heap_pop(&wfq->later),
+		    struct bp__wfq_entity, node);
+		entity->begun = true;
+		entity->node.key = entity->finish;
+		bp_heap_push(&wfq->begun, &entity->node);
+	}
+	return wfq->begun.top ? bp__container_of(wfq->begun.top,
+	    struct bp__wfq_entity, node) : NULL;
+}
+
+void bp__wfq_serve(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
+    uint64_t weights)
+{
+	bp__wfq_disarm(wfq, entity);
+	entity->served = entity->finish;
+	wfq->part += (uint64_t)cost * UNIT;
+	wfq->now += wfq->part / weights;
+	wfq->part %= weights;
+}
+
+void bp__wfq_pay(const struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
+    unsigned weight)
+{
+	entity->served = later_of(wfq->now, entity->served)
+	    + (uint64_t)cost * UNIT / weight;
+}
