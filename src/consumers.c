@@ -35,10 +35,7 @@ static struct bp__entry *take_ready_locked(struct bp__qdisc *q, pthread_t taker)
 	flow->turn_taker = taker;
 	if (entry->last)
 		q->live--;
-	if (entry->in_place) {
-		bp__flow_leave_queue_locked(entry);
-		bp__qdisc_pump_locked(q);
-	}
+	bp__flow_leave_queue_locked(entry);
 	return entry;
 }
 

@@ -161,7 +161,6 @@ void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain)
 			bp__flow_show_locked(flow);
 		} else {
 			bp__flow_purge_entry_locked(flow, entry);
-			bp__qdisc_pump_locked(q);
 		}
 	}
 	bp__qdisc_leave(q, flow);
@@ -181,7 +180,6 @@ void bp__flow_turn_back(struct bp__entry *entry)
 	if (entry->last)
 		flow->finished = true;
 	bp__flow_uncharge_locked(flow, entry->peer, entry->cost);
-	bp__qdisc_pump_locked(q);
 	bp__flow_show_locked(flow);
 	if (q->stopped)
 		bp__wake_all(&q->consumers);	/* is there anybody left to wait for? */

@@ -62,57 +62,6 @@ static void charge_locked(struct bp__request *request)
 	check_budget_locked(q);
 }
 
-void bp__flow_uncharge_locked(struct bp__flow *flow, struct bp__peer *peer,
-    size_t cost)
-{
-	struct bp__qdisc *q = flow->q;
-
-	if (cost > 0) {
-		assert(peer->gate.held >= cost && flow->held >= cost && q->held >= cost);
-		peer->gate.held -= cost;
-		peer->order.held = peer->gate.held;
-		flow->held -= cost;
-		q->held -= cost;
-		if (!q->gate.ops->after_read)
-			q->gate.ops->release(q->gate.state, &peer->gate, cost);
-		bp__peer_check_locked(q, peer);
-	}
-	bp__flow_leave_place_locked(flow);
-}
-
-void bp__flow_release(struct bp__flow *flow, struct bp__peer *peer, size_t cost,
-    enum bp__holder holder, void *block, size_t size)
-{
-	uint64_t now = block ? bp__now_ns() : 0;
-	struct bp__qdisc *q = flow->q;
-
-	bp__lock(&q->lock);
-	if (block)
-		bp__pool_give(&q->pool, block, size, now);
-	if (holder != BP__HELD_DELIVERED)
-		bp__flow_hand_over_locked(flow, cost);
-	if (holder == BP__HELD_FRAME)
-		q->reading -= cost;
-	bp__flow_uncharge_locked(flow, peer, cost);
-	bp__qdisc_pump_locked(q);
-	bp__qdisc_leave(q, flow);
-}
-
-bool bp__flow_presses(struct bp__flow *flow)
-{
-	struct bp__qdisc *q = flow->q;
-	bool presses;
-
-	if (q->budget == BP_UNLIMITED || atomic_load(&q->waiting) == 0)
-		return false;
-	bp__lock(&q->lock);
-	presses = flow->held > 0 && flow->peer->gate.held > flow->peer->gate.guarantee;
-	bp__unlock(&q->lock);
-	return presses;
-}
-
-/* ---- the gate ----------------------------------------------------------- */
-
 /* Whoever is granted goes on: its charge is taken and it alone is woken (R5). */
 static void grant_locked(struct bp__request *request)
     BP__REQUIRES(request->flow->q->lock)
@@ -143,6 +92,57 @@ void bp__qdisc_pump_locked(struct bp__qdisc *q)
 	bp__qdisc_shrink_locked(q);
 }
 
+void bp__flow_uncharge_locked(struct bp__flow *flow, struct bp__peer *peer,
+    size_t cost)
+{
+	struct bp__qdisc *q = flow->q;
+
+	if (cost > 0) {
+		assert(peer->gate.held >= cost && flow->held >= cost && q->held >= cost);
+		peer->gate.held -= cost;
+		peer->order.held = peer->gate.held;
+		flow->held -= cost;
+		q->held -= cost;
+		if (!q->gate.ops->after_read)
+			q->gate.ops->release(q->gate.state, &peer->gate, cost);
+		bp__qdisc_pump_locked(q);
+		bp__peer_check_locked(q, peer);
+	}
+	bp__flow_leave_place_locked(flow);
+}
+
+void bp__flow_release(struct bp__flow *flow, struct bp__peer *peer, size_t cost,
+    enum bp__holder holder, void *block, size_t size)
+{
+	uint64_t now = block ? bp__now_ns() : 0;
+	struct bp__qdisc *q = flow->q;
+
+	bp__lock(&q->lock);
+	if (block)
+		bp__pool_give(&q->pool, block, size, now);
+	if (holder != BP__HELD_DELIVERED)
+		bp__flow_hand_over_locked(flow, cost);
+	if (holder == BP__HELD_FRAME)
+		q->reading -= cost;
+	bp__flow_uncharge_locked(flow, peer, cost);
+	bp__qdisc_leave(q, flow);
+}
+
+bool bp__flow_presses(struct bp__flow *flow)
+{
+	struct bp__qdisc *q = flow->q;
+	bool presses;
+
+	if (q->budget == BP_UNLIMITED || atomic_load(&q->waiting) == 0)
+		return false;
+	bp__lock(&q->lock);
+	presses = flow->held > 0 && flow->peer->gate.held > flow->peer->gate.guarantee;
+	bp__unlock(&q->lock);
+	return presses;
+}
+
+/* ---- the gate ----------------------------------------------------------- */
+
 static bool ask_locked(struct bp__request *request)
     BP__REQUIRES(request->flow->q->lock)
 {
@@ -163,8 +163,8 @@ static void cancel_locked(struct bp__request *request)
 	struct bp__qdisc *q = request->flow->q;
 
 	q->gate.ops->cancel(q->gate.state, &request->item);
-	bp__peer_unref_locked(q, request->peer);
 	bp__qdisc_pump_locked(q);
+	bp__peer_unref_locked(q, request->peer);
 }
 
 bool bp__flow_pass_gate_locked(struct bp__flow *flow)

@@ -59,6 +59,7 @@ void bp__flow_leave_queue_locked(struct bp__entry *entry)
 		return;
 	entry->in_place = false;
 	q->gate.ops->release(q->gate.state, &entry->peer->gate, 1);
+	bp__qdisc_pump_locked(q);
 }
 
 /* Give back what an entry holds in the queue; the owner frees it after unlocking. */
@@ -82,7 +83,6 @@ static void purge_all_locked(struct bp__flow *flow)
 		}
 		bp__flow_purge_entry_locked(flow, bp__flow_shift_locked(flow));
 	}
-	bp__qdisc_pump_locked(flow->q);
 }
 
 /* ---- what the discipline sees ------------------------------------------- */
@@ -197,6 +197,5 @@ void bp__flow_purge_locked(struct bp__flow *flow)
 	bp__flow_hide_locked(flow);
 	while (flow->first && !flow->first->last)
 		bp__flow_purge_entry_locked(flow, bp__flow_shift_locked(flow));
-	bp__qdisc_pump_locked(flow->q);
 	bp__flow_show_locked(flow);
 }

@@ -278,7 +278,7 @@ static void test_text_that_is_no_discipline_changes_nothing(void)
 static void test_the_help_names_each_discipline_once(void)
 {
 	static const char *const names[] = {
-		"unbounded", "one_place", "bounded", "bytes",
+		"unbounded", "one_place", "bounded", "bytes", "prio", "fair",
 	};
 	size_t i, k;
 
