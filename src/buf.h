@@ -11,7 +11,7 @@
 #ifndef BP_BUF_H
 #define BP_BUF_H
 
-#include "qdisc.h"
+#include "flow.h"
 
 enum bp__buf_kind {
 	BP__SLICE,	/* bytes in a chunk or on the reader's stack; dies with its event */

@@ -25,8 +25,8 @@
 #include <bpthread_ops.h>
 
 #include "event.h"
+#include "flow.h"
 #include "outq.h"
-#include "qdisc.h"
 #include "sock.h"
 #include "sync.h"
 

@@ -8,7 +8,7 @@
  */
 #include "config.h"
 
-#include "qdisc.h"
+#include "locked.h"
 
 struct consumer {
 	struct bp__waiter waiter;

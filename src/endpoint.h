@@ -4,8 +4,9 @@
  * it, their listeners, their threads, and the reaper that ends them.
  *
  * Files: endpoint.c its life, crew.c the reader threads, listen.c and listener.c
- * accepting, connect.c connecting, reaper.c deadlines and the end of connections,
- * defaults.c every default and what contradicts what, stats.c watching.
+ * accepting, connect.c connecting, deadlines.c what peers have to do in time, reaper.c
+ * when that is looked at and the end of connections, defaults.c every default and what
+ * contradicts what, stats.c watching.
  */
 #ifndef BP_ENDPOINT_H
 #define BP_ENDPOINT_H
@@ -140,5 +141,7 @@ void bp__endpoint_log(struct bp_endpoint *ep, int level, const char *format, ...
 void bp__reaper_ring_locked(struct bp_endpoint *ep)
     BP__REQUIRES(ep->lock);
 void *bp__reaper_main(void *ep);
+/* Hold it to its deadlines; returns when to look again, at the latest. */
+uint64_t bp__conn_look(struct bp_conn *c, uint64_t now);
 
 #endif /* BP_ENDPOINT_H */

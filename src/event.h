@@ -7,7 +7,7 @@
 #define BP_EVENT_H
 
 #include "buf.h"
-#include "qdisc.h"
+#include "flow.h"
 
 struct bp__event {
 	struct bp_event pub;

@@ -17,7 +17,7 @@
  */
 #include "config.h"
 
-#include "qdisc.h"
+#include "locked.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
  */
 #include "config.h"
 
-#include "qdisc.h"
+#include "locked.h"
 
 bool bp__flow_passed_over_locked(const struct bp__flow *flow)
 {

@@ -8,7 +8,7 @@
  */
 #include "config.h"
 
-#include "qdisc.h"
+#include "locked.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -16,7 +16,8 @@
  * Files: flow.c is the reader's side and all that changes one flow, turn.c its turns
  * where handlers are called, gate.c what is charged to it, order.c its queue, peer.c
  * whom that is accounted to, consumers.c those who receive, qdisc.c what there is once
- * per endpoint.
+ * per endpoint. flow.h is what a connection has of it, locked.h what these files do
+ * for each other under Q.
  */
 #ifndef BP_QDISC_H
 #define BP_QDISC_H
@@ -31,31 +32,9 @@
 #include "sync.h"
 #include "waits.h"
 
+struct bp__entry;
 struct bp__flow;
 struct bp__qdisc;
-
-/* What stands in a flow's queue; the event around it is its owner's. */
-struct bp__entry {
-	struct bp__entry *next;
-	struct bp__flow *flow;
-	struct bp__peer *peer;	/* charged; NULL: nothing is */
-	size_t cost;		/* charged; given back with the turn */
-	size_t payload_cost;	/* charged; given back by whoever releases the payload */
-	size_t len;
-	unsigned band;
-	uint64_t seq;		/* order of arrival in the endpoint */
-	uint64_t arrived_ns;
-	bool last;		/* CLOSED: passes a mute, and is not purged */
-	bool in_place;		/* takes one of the discipline's places */
-};
-
-/* How far a flow's end has come; it only grows. */
-enum bp__flow_stage {
-	BP__FLOW_OPEN,
-	BP__FLOW_STOPPING,	/* no further read; what was read is delivered */
-	BP__FLOW_BROKEN,	/* the same; throttling holds no more; muted, it is cut */
-	BP__FLOW_CUT,		/* nothing is delivered but the last entry */
-};
 
 struct bp__qdisc_hooks {
 	/* Stopping or watched, and nothing of it is queued, out or kept any more. */
@@ -66,64 +45,6 @@ struct bp__qdisc_hooks {
 	void (*room)(struct bp__qdisc *q);
 	void (*flow_gone)(struct bp__flow *flow);	/* its last reference went */
 	void (*qdisc_gone)(struct bp__qdisc *q);
-};
-
-struct bp__request {		/* a reader, or a try, at the gate */
-	struct bp_item item;
-	struct bp__flow *flow;
-	struct bp__peer *peer;	/* whom it was charged to, in the end */
-	size_t block;		/* the large block that will be taken for it, or 0 */
-	bool waiting, granted;
-};
-
-/* A frame its reader has in hand, and waits to be allowed to hand to the handler. */
-struct bp__wish {
-	size_t cost, len;
-	unsigned band;
-	uint64_t arrived_ns;
-	bool last;		/* CLOSED: as in an entry */
-};
-
-struct bp__flow {
-	/* set by bp__flow_open(), then constant */
-	struct bp__qdisc *q;
-	const atomic_bool *throttled;	/* the connection's level, read under Q (R12) */
-	bool couple;
-
-	/* lock-free */
-	atomic_size_t refs;		/* of the connection around it */
-	atomic_uint mutes;		/* written under [Q] */
-	atomic_int stage;		/* enum bp__flow_stage, written under [Q] */
-	atomic_size_t queued;		/* entries, written under [Q] */
-	atomic_uint band;		/* of its next frame, if nobody classifies */
-
-	/* [Q] under q->lock */
-	struct bp__peer *peer;		/* whom its next frame is charged to */
-	size_t held;			/* charged for it, to whomever */
-	struct bp__request asking;	/* its reader's, one at a time */
-	struct bp_item oldest;		/* its oldest entry, as the discipline sees it */
-	struct bp__peer *oldest_peer;	/* referenced while that is shown */
-	bool shown;			/* oldest is with the discipline */
-	size_t out;			/* entries that are out, or 1 while its handler runs */
-	struct bp__wish wish;		/* while it is wanting, with handlers */
-	size_t owed;			/* cost of what its last turn handled beyond its due */
-	struct bp__key host;		/* where it comes from, if that is counted */
-	struct bp__list host_link;
-	bool watched;			/* tell when it is quiet */
-	bool in_place;			/* counts in q->places */
-	bool finished;			/* its last entry was freed */
-	bool parked;			/* its reader waits: muted or throttled */
-	bool wanting;			/* its reader has a frame, and waits for its turn */
-	struct bp__entry *first, *last;
-	struct bp__cond reader_cond;	/* 1 waiter: its reader */
-	struct bp__list turn_link; /* in q->turns while an entry is out */
-	struct bp__list filled_link;	/* in q->filled while something is queued */
-	pthread_t turn_taker;
-	size_t reader_held;		/* charged for what its reader has not delivered */
-	uint64_t asking_since_ns;
-	uint64_t gate_ns, parked_ns;	/* waited so far */
-	uint64_t muted_ns, muted_since_ns;
-	uint64_t received_bytes, received_frames;
 };
 
 struct bp__lever {
@@ -248,188 +169,5 @@ void bp__qdisc_block_back(struct bp__qdisc *q, void *block, size_t size);
 bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns, bool *ret_in_use);
 
 void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret);
-
-/* Shared by qdisc.c, flow.c, gate.c and order.c. */
-void bp__qdisc_pump_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
-void bp__qdisc_shrink_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
-void bp__qdisc_dispatch_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
-/* Unlock, then do what was decided under the lock; flow may be NULL. */
-void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
-    BP__ATTRIBUTE(release_capability(q->lock));
-bool bp__flow_passed_over_locked(const struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock);
-/* Take the first entry off the queue. */
-struct bp__entry *bp__flow_shift_locked(struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock);
-void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry)
-    BP__REQUIRES(flow->q->lock);
-/* Let the discipline see the oldest entry, if it may be received now; or not. */
-void bp__flow_show_locked(struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock);
-/* Also behind one that is out, to whom has that. */
-void bp__flow_show_behind_locked(struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock);
-void bp__flow_hide_locked(struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock);
-/* The flow that is next, no longer shown; NULL: none is ready. */
-struct bp__flow *bp__qdisc_next_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
-/* The entry is in the queue no more: the place it took there is free. */
-void bp__flow_leave_queue_locked(struct bp__entry *entry)
-    BP__REQUIRES(entry->flow->q->lock);
-/* Purge all but the last entry; or one that is in no queue. */
-void bp__flow_purge_locked(struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock);
-void bp__flow_purge_entry_locked(struct bp__flow *flow, struct bp__entry *entry)
-    BP__REQUIRES(flow->q->lock);
-void bp__flow_uncharge_locked(struct bp__flow *flow, struct bp__peer *peer,
-    size_t cost)
-    BP__REQUIRES(flow->q->lock);
-/* Wait for the grant of flow->asking; false when the flow ends first. */
-bool bp__flow_pass_gate_locked(struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock);
-/* Wait for what lets its reader go on: one condition, whatever it is. */
-void bp__flow_park_locked(struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock);
-/* The reader delivers what it held; and gives its place back, if all is over. */
-void bp__flow_hand_over_locked(struct bp__flow *flow, size_t cost)
-    BP__REQUIRES(flow->q->lock);
-void bp__flow_leave_place_locked(struct bp__flow *flow)
-    BP__REQUIRES(flow->q->lock);
-
-static inline enum bp__flow_stage bp__flow_stage(const struct bp__flow *flow)
-{
-	return atomic_load_explicit(&flow->stage, memory_order_acquire);
-}
-
-/* Nothing but the last entry will be delivered. */
-static inline bool bp__flow_cut_off(const struct bp__flow *flow)
-{
-	return bp__flow_stage(flow) == BP__FLOW_CUT;
-}
-
-/* Is what is next of it CLOSED, which no mute holds up? */
-static inline bool bp__flow_next_is_last(const struct bp__flow *flow)
-{
-	return flow->first ? flow->first->last : flow->wanting && flow->wish.last;
-}
-
-/* ---- one per connection: flow.c ----------------------------------------- */
-
-/*
- * Take a place; config says whether it is coupled, has handlers, its weight and band.
- * Returns -EMFILE, -ENOMEM, -EPIPE (closed). One reference is yours.
- */
-int bp__flow_open(struct bp__flow *flow, struct bp__qdisc *q,
-    const struct bp_conn_config *config, const atomic_bool *throttled);
-/* No event of it was or will be delivered: its place goes back. */
-void bp__flow_abandon(struct bp__flow *flow);
-void bp__flow_ref(struct bp__flow *flow);
-void bp__flow_unref(struct bp__flow *flow);
-void bp__flow_fini(struct bp__flow *flow);
-
-/*
- * Reader: wait while muted, or throttled and coupled. Returns -EPIPE when nothing
- * is to be read any more.
- */
-int bp__flow_may_read(struct bp__flow *flow);
-/* Is anything to be read still? Without a lock. */
-bool bp__flow_open_still(const struct bp__flow *flow);
-
-/*
- * Reader: charge cost, waiting at the gate if need be; block of it (or 0) is a large
- * block that will be taken. Returns -EPIPE when the flow ended while it waited,
- * -EMSGSIZE for what an empty pool could not admit.
- */
-int bp__flow_reserve(struct bp__flow *flow, size_t cost, unsigned band, size_t block);
-
-/* Whom that was charged to, until its reader reserves again. */
-static inline struct bp__peer *bp__flow_charged(const struct bp__flow *flow)
-{
-	return flow->asking.peer;
-}
-
-/*
- * Charge cost if that needs no waiting. within: of the guarantee alone. Returns whom it
- * was charged to, or NULL.
- */
-struct bp__peer *bp__flow_try_reserve(struct bp__flow *flow, size_t cost,
-    size_t block, bool within);
-
-#define BP__EVENT_COST ((size_t)288)	/* an event, as allocated */
-
-enum bp__holder { BP__HELD_DELIVERED, BP__HELD_FRAME, BP__HELD_CHUNK };
-
-/*
- * Give a charge back: a payload's, an undelivered frame's, or a chunk's; and with it
- * the large block it was for, if there is one.
- */
-void bp__flow_release(struct bp__flow *flow, struct bp__peer *peer, size_t cost,
-    enum bp__holder holder, void *block, size_t size);
-
-/* Does it hold what others wait for: memory of the shared pool? */
-bool bp__flow_presses(struct bp__flow *flow);
-
-/*
- * Reader: queue a chain of entries, whose costs are charged; each waits for its
- * place where the discipline has places. What no longer can be delivered is purged.
- */
-void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain);
-
-/* The entry was handled: its cost and its turn go back. */
-void bp__flow_turn_back(struct bp__entry *entry);
-
-void bp__flow_mute(struct bp__flow *flow);
-void bp__flow_unmute(struct bp__flow *flow);
-/* R12: the level was cleared; what is parked goes on. */
-void bp__flow_unblock(struct bp__flow *flow);
-void bp__flow_end(struct bp__flow *flow, enum bp__flow_stage stage);
-/* Tell the hook, now or later, when the flow is quiet. */
-void bp__flow_watch(struct bp__flow *flow);
-
-/* ---- with handlers: turn.c ---------------------------------------------- */
-
-/*
- * Reader: wait for the turn, in the discipline's order where handlers_max limits how
- * many run; payload_cost is that of the frame it is for, no longer the reader's.
- * Returns -EPIPE: deliver no more.
- */
-int bp__flow_turn(struct bp__flow *flow, const struct bp__wish *wish,
-    size_t payload_cost);
-/* What was handled; last: nothing follows. */
-void bp__flow_turn_end(struct bp__flow *flow, uint64_t bytes, uint64_t frames,
-    bool last);
-/* Within the turn, without a lock: may the next frame be delivered? */
-bool bp__flow_may_go_on(const struct bp__flow *flow);
-/* The same: does another wait for a slot to run in? */
-bool bp__flow_is_waited_for(const struct bp__flow *flow);
-/* Give free slots to those who are next. */
-void bp__qdisc_fill_slots_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
-
-/* ---- whom it is accounted to: peer.c ------------------------------------ */
-
-/*
- * Where it comes from: it counts there, and belongs to that peer if addresses are.
- * Returns -ENOMEM, and if it is limited -EUSERS: too many do.
- */
-int bp__flow_locate(struct bp__flow *flow, const struct bp__key *host, bool limited);
-/* Whom it is, for its next frames. Returns -ENOMEM. */
-int bp__flow_set_peer(struct bp__flow *flow, uint64_t key, unsigned weight,
-    unsigned band);
-
-/* A peer nobody has yet, or NULL: no memory. No lock is needed. */
-struct bp__peer *bp__peer_new(const struct bp__qdisc *q, const struct bp__key *key,
-    unsigned weight);
-void bp__peer_add_locked(struct bp__qdisc *q, struct bp__peer *peer)
-    BP__REQUIRES(q->lock);
-struct bp__peer *bp__peer_find_locked(struct bp__qdisc *q, const struct bp__key *key)
-    BP__REQUIRES(q->lock);
-void bp__peer_ref_locked(struct bp__qdisc *q, struct bp__peer *peer)
-    BP__REQUIRES(q->lock);
-void bp__peer_unref_locked(struct bp__qdisc *q, struct bp__peer *peer)
-    BP__REQUIRES(q->lock);
-/* After something was given back: was that the last of it? */
-void bp__peer_check_locked(struct bp__qdisc *q, struct bp__peer *peer)
-    BP__REQUIRES(q->lock);
-void bp__peers_free(struct bp__list *gone);
 
 #endif /* BP_QDISC_H */

@@ -75,6 +75,11 @@ void bp__wake_all(struct bp__list *waiters);
 
 uint64_t bp__now_ns(void);
 
+static inline uint64_t bp__earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* timeout_ms as the public functions take it; BP_FOREVER gives BP__NEVER. */
 uint64_t bp__deadline_ns(int timeout_ms);
 

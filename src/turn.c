@@ -11,7 +11,7 @@
  */
 #include "config.h"
 
-#include "qdisc.h"
+#include "locked.h"
 
 void bp__qdisc_fill_slots_locked(struct bp__qdisc *q)
 {

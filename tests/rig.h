@@ -12,7 +12,7 @@
 #include "harness.h"
 
 #include "buf.h"
-#include "qdisc.h"
+#include "locked.h"
 
 #include <stdlib.h>
 
