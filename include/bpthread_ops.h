@@ -36,7 +36,7 @@ struct bp_item {
 	size_t len;		/* of the payload; OPENED, ENDED and CLOSED have 0 */
 	unsigned band;
 	uint64_t seq;		/* order of arrival in the endpoint */
-	uint64_t arrived_ns;	/* CLOCK_MONOTONIC; when it came to the order */
+	uint64_t arrived_ns;	/* of an event or turn: CLOCK_MONOTONIC, when it was read */
 	uint64_t key;		/* yours; what a bp_heap sorts by */
 	struct bp_item *link[3];	/* yours, or the heap's or list's it is in */
 };

@@ -30,16 +30,18 @@ enum {
 static void set_mood(struct bp__flows *all, unsigned weights[BP__ACTS])
 {
 	static const unsigned most[BP__ACTS] = {
-		[BP__OPEN] = 4, [BP__ASK] = 16, [BP__READ] = 16, [BP__TRY] = 2,
-		[BP__TAKE] = 16, [BP__HANDLE] = 16, [BP__LET_GO] = 8, [BP__MUTE] = 2,
-		[BP__UNMUTE] = 2, [BP__MOVE] = 2, [BP__END] = 2, [BP__CUT] = 2,
+		[BP__OPEN] = 16, [BP__ASK] = 64, [BP__READ] = 32, [BP__TRY] = 4,
+		[BP__TAKE] = 32, [BP__HANDLE] = 32, [BP__LET_GO] = 8, [BP__MUTE] = 4,
+		[BP__UNMUTE] = 4, [BP__MOVE] = 2, [BP__END] = 1, [BP__CUT] = 1,
 	};
 	struct bp__model *model = bp__flows_model(all);
 
 	for (unsigned i = 0; i < BP__ACTS; i++)
-		weights[i] = 1 + bp__model_below(model, most[i]);
+		weights[i] = 1 + (bp__model_below(model, most[i])
+		    >> bp__model_below(model, 4));
 	bp__flows_set_mood(all, 1 + bp__model_below(model, BP__FLOWS),
 	    bp__model_below(model, 8));
+	model->large_of_32 = 1 + bp__model_below(model, 24);
 }
 
 static enum bp__act choose(struct bp__model *model, const unsigned weights[BP__ACTS])

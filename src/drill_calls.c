@@ -165,7 +165,8 @@ void bp__model_cancel(struct bp__model *model, struct bp__model_item *item)
 	bp__model_bury(item->peer);
 }
 
-void bp__model_release(struct bp__model *model, struct bp__model_peer *peer, size_t cost)
+void bp__model_release(struct bp__model *model, struct bp__model_peer *peer,
+    size_t cost)
 {
 	if (cost == 0)
 		return;

@@ -49,19 +49,21 @@ bool bp__model_one_in(struct bp__model *model, unsigned n)
 	return bp__model_below(model, n) == 0;
 }
 
-/* Most frames are small; the largest that can be is among them. */
+/* Most are small. How many are not, up to the largest there can be, is a mood. */
 size_t bp__model_some_cost(struct bp__model *model)
 {
 	unsigned kind = bp__model_below(model, 32);
-	size_t cost = model->cost_max;
+	size_t cost = BP__OVERHEAD;
 
-	if (kind < 24)
-		cost = BP__OVERHEAD + bp__model_below(model, 4 << 10);
-	else if (kind < 30)
-		cost = BP__OVERHEAD + bp__model_below(model, 64 << 10);
-	else if (kind < 31)
-		cost = BP__OVERHEAD + bp__model_below(model, 2 << 20);
-	return cost < model->cost_max ? cost : model->cost_max;
+	if (kind < model->large_of_32)
+		cost = model->cost_max >> bp__model_below(model, 5);
+	else if (kind < 24)
+		cost += bp__model_below(model, 4 << 10);
+	else
+		cost += bp__model_below(model, 64 << 10);
+	if (cost > model->cost_max)
+		cost = model->cost_max;
+	return cost > 0 ? cost : 1;
 }
 
 unsigned bp__model_some_band(struct bp__model *model)
@@ -161,7 +163,8 @@ static size_t above_guarantee(const struct bp__model_peer *peer)
 	    ? peer->own.held - peer->own.guarantee : 0;
 }
 
-void bp__model_charge(struct bp__model *model, struct bp__model_peer *peer, size_t cost)
+void bp__model_charge(struct bp__model *model, struct bp__model_peer *peer,
+    size_t cost)
 {
 	model->shared -= above_guarantee(peer);
 	peer->own.held = peer->peer.held += cost;
@@ -178,7 +181,8 @@ void bp__model_charge(struct bp__model *model, struct bp__model_peer *peer, size
 		    peer->own.held);
 }
 
-void bp__model_uncharge(struct bp__model *model, struct bp__model_peer *peer, size_t cost)
+void bp__model_uncharge(struct bp__model *model, struct bp__model_peer *peer,
+    size_t cost)
 {
 	model->shared -= above_guarantee(peer);
 	peer->own.held = peer->peer.held -= cost;

@@ -50,6 +50,7 @@ struct bp__model {
 	void (*granted)(struct bp__model_item *item);
 
 	uint64_t random;
+	unsigned large_of_32;	/* requests */
 	uint64_t asks, grants, takes, seq, now_ns;
 	size_t held, shared, places;	/* charged; of the pool; after_read */
 	size_t guarantees;	/* that no peer has */
@@ -101,11 +102,13 @@ struct bp__model_item *bp__model_ask(struct bp__model *model,
     struct bp__model_peer *peer, size_t cost, unsigned band, void *owner);
 void bp__model_cancel(struct bp__model *model, struct bp__model_item *item);
 /* Charge, and take back, what no gate decides: a frame in hand with after_read. */
-void bp__model_charge(struct bp__model *model, struct bp__model_peer *peer, size_t cost);
+void bp__model_charge(struct bp__model *model, struct bp__model_peer *peer,
+    size_t cost);
 void bp__model_uncharge(struct bp__model *model, struct bp__model_peer *peer,
     size_t cost);
 /* Give back what was granted, or with after_read charged. */
-void bp__model_release(struct bp__model *model, struct bp__model_peer *peer, size_t cost);
+void bp__model_release(struct bp__model *model, struct bp__model_peer *peer,
+    size_t cost);
 void bp__model_release_place(struct bp__model *model, struct bp__model_peer *peer);
 
 /* cost, len, band, seq and arrived_ns are those of like. */
@@ -118,7 +121,7 @@ void bp__model_remove(struct bp__model *model, struct bp__model_item *item);
 /* Nothing is with the discipline: does it think so, too, and admit the largest? */
 void bp__model_check_empty(struct bp__model *model);
 
-/* Is anybody passed by for ever, at the gate or in the order? Nothing is held before. */
+/* Is anybody passed by for ever, at the gate or in the order? Nothing is held. */
 void bp__model_check_starving(struct bp__model *model);
 
 #endif /* BP_DRILL_MODEL_H */

@@ -10,6 +10,7 @@
 #include "endpoint.h"
 
 #include "callback.h"
+#include "drill.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,8 @@
 
 #define STOP_SLACK_MS 200		/* of the 250 that P13 gives it beyond the grace */
 #define STOP_SLACK_PER_CONN_NS (BP__MS / 10)
+#define TRIAL_SEED 1u
+#define TRIAL_ROUNDS 2000u
 
 static struct bp_endpoint *endpoint_of(struct bp__qdisc *q)
 {
@@ -150,6 +153,22 @@ struct bp_conn *bp__endpoint_next(struct bp_endpoint *ep, struct bp_conn *after)
 	return c;
 }
 
+/* A discipline of the application's is tried out before a server depends on it. */
+static int try_out(const struct bp_endpoint_config *config)
+{
+	char rule[160], line[256];
+
+	if (bp__qdisc_is_ours(config->qdisc)
+	    || bp__drill(config->qdisc, config, TRIAL_SEED, TRIAL_ROUNDS, rule,
+	    sizeof rule) == 0)
+		return 0;
+	snprintf(line, sizeof line, "discipline %s: %s",
+	    config->qdisc->name ? config->qdisc->name : "without a name", rule);
+	if (config->log)
+		config->log(LOG_ERR, line, config->log_arg);
+	return -EINVAL;
+}
+
 /* ---- public ------------------------------------------------------------- */
 
 int bp_endpoint_new(struct bp_endpoint **ret_ep, const struct bp_endpoint_config *given)
@@ -159,6 +178,8 @@ int bp_endpoint_new(struct bp_endpoint **ret_ep, const struct bp_endpoint_config
 	int rc;
 
 	rc = bp__endpoint_defaults(&config, given);
+	if (rc == 0)
+		rc = try_out(&config);
 	if (rc < 0)
 		return rc;
 	ep = calloc(1, sizeof *ep);

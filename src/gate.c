@@ -136,7 +136,9 @@ bool bp__flow_presses(struct bp__flow *flow)
 	if (q->budget == BP_UNLIMITED || atomic_load(&q->waiting) == 0)
 		return false;
 	bp__lock(&q->lock);
-	presses = flow->held > 0 && flow->peer->gate.held > flow->peer->gate.guarantee;
+	/* what it holds may be charged to the peer it had before */
+	presses = flow->held > q->guarantee || (flow->held > 0
+	    && flow->peer->gate.held > flow->peer->gate.guarantee);
 	bp__unlock(&q->lock);
 	return presses;
 }

@@ -197,8 +197,7 @@ static void compact(struct bp__inbox *in)
 	in->start = 0;
 }
 
-/* What is at hand moves to the stack; it has to fit. */
-static void to_small(struct bp__inbox *in)
+void bp__inbox_to_small(struct bp__inbox *in)
 {
 	size_t have = in->end - in->start;
 
@@ -239,7 +238,7 @@ bool bp__inbox_room(struct bp__inbox *in, size_t need)
 			return true;
 	if (need > BP__SMALL)
 		return false;
-	to_small(in);
+	bp__inbox_to_small(in);
 	return true;
 }
 

@@ -94,5 +94,7 @@ ssize_t bp__inbox_read(struct bp__inbox *in, void *bytes, size_t room);
 void bp__inbox_next_frame(struct bp__inbox *in);	/* that at start is another one */
 void bp__inbox_skip_tail(struct bp__inbox *in);
 void bp__inbox_drop_chunk(struct bp__inbox *in);	/* and what is in it */
+/* What is at hand moves to the stack; it has to fit. */
+void bp__inbox_to_small(struct bp__inbox *in);
 
 #endif /* BP_INBOX_H */

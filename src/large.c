@@ -147,6 +147,9 @@ int bp__inbox_large(struct bp__inbox *in, const struct bp__frame *frame, size_t 
 	band = bp__inbox_band(in, frame);
 	if (band < 0)
 		return band;
+	/* who waits holds as little of its guarantee as can be: it may fit that then */
+	if (in->chunk && in->end - in->start <= BP__SMALL)
+		bp__inbox_to_small(in);
 	len = known ? frame->len : config->frame_max + config->framer->head_max
 	    + config->framer->tail_max;
 	rc = allocate(in, len, extra, (unsigned)band, &buf);

@@ -170,4 +170,7 @@ bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns, bool *ret_in_use);
 
 void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret);
 
+/* One of those that have a name in bp_qdisc_parse(): qdisc_parse.c. */
+bool bp__qdisc_is_ours(const struct bp_qdisc_ops *qdisc);
+
 #endif /* BP_QDISC_H */

@@ -10,10 +10,10 @@
  */
 #include "config.h"
 
+#include "qdisc.h"
+
 #include <limits.h>
 #include <string.h>
-
-#include <bpthread_ops.h>
 
 static const struct {
 	const struct bp_qdisc_ops *qdisc;
@@ -61,6 +61,14 @@ static const struct parameter {
 };
 
 #define N_PARAMETERS (sizeof parameters / sizeof parameters[0])
+
+bool bp__qdisc_is_ours(const struct bp_qdisc_ops *qdisc)
+{
+	for (size_t i = 0; i < N_DISCIPLINES; i++)
+		if (disciplines[i].qdisc == qdisc)
+			return true;
+	return false;
+}
 
 static bool is(const char *name, const char *text, size_t len)
 {
