@@ -18,7 +18,16 @@ static uint64_t later_of(uint64_t a, uint64_t b)
 void bp__wfq_arm(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
     unsigned weight)
 {
-	uint64_t start = later_of(wfq->now, entity->served);
+	uint64_t start = wfq->now;
+
+	/*
+	 * One that was served not long ago goes on where that ended. Else it would lose
+	 * what it has waited each time it is served late, and small items wait for large
+	 * ones most of the time.
+	 */
+	if (entity->served > 0)
+		start = later_of(entity->served,
+		    wfq->now > wfq->slack ? wfq->now - wfq->slack : 0);
 
 	entity->finish = start + (uint64_t)cost * UNIT / weight;
 	entity->armed = true;
@@ -59,6 +68,10 @@ void bp__wfq_serve(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t co
 {
 	bp__wfq_disarm(wfq, entity);
 	entity->served = entity->finish;
+	if (wfq->largest < cost)
+		wfq->largest = cost;
+	/* one that is served ahead of it in the order, and one before it asks again */
+	wfq->slack = 2 * (uint64_t)wfq->largest * UNIT / weights;
 	wfq->part += (uint64_t)cost * UNIT;
 	wfq->now += wfq->part / weights;
 	wfq->part %= weights;

@@ -22,6 +22,8 @@ struct bp__wfq {
 	struct bp_heap later;		/* by start */
 	uint64_t now;			/* the ideal server's time: it only grows */
 	uint64_t part;			/* of a tick that has passed, times the weights */
+	size_t largest;			/* cost served so far */
+	uint64_t slack;			/* that an entity may be late, and loses nothing */
 };
 
 struct bp__wfq_entity {
