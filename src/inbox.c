@@ -128,13 +128,13 @@ size_t bp__inbox_ahead(const struct bp__inbox *in, const struct bp__frame *frame
 static int classify(const struct bp__inbox *in, const struct bp__frame *frame)
 {
 	struct bp_conn *c = in->c;
-	size_t len = in->end - in->start, whole = whole_len(frame);
+	size_t ahead = bp__inbox_ahead(in, frame), have = in->end - in->start;
 	struct bp__callback callback;
 	int band;
 
 	atomic_store_explicit(&c->handler, "classify", memory_order_relaxed);
 	bp__callback_enter(&callback, c->endpoint, c, BP__IN_OTHER);
-	band = c->config.classify(c, in->base + in->start, len < whole ? len : whole,
+	band = c->config.classify(c, in->base + in->start, have < ahead ? have : ahead,
 	    bp_conn_data(c));
 	bp__callback_leave(&callback);
 	atomic_store_explicit(&c->handler, NULL, memory_order_relaxed);

@@ -35,7 +35,7 @@ static struct {
 	atomic_bool begun, may_end;
 	bool sends;			/* keeps it until all of that was accepted */
 } first;			/* handler: it keeps the slot until it may end */
-static char said[CROWD + 64];	/* what was received, a letter each; one slot, no lock */
+static char said[CROWD + 64];	/* what was received, a letter each; no lock */
 static atomic_int n_closed, reason;
 
 /* More than all buffers take: it ends when the peer has read, or is cut off. */
@@ -145,17 +145,17 @@ static void test_slots_go_by_the_discipline(void)
 	finish_all("aecfdb", a, fds[0]);
 }
 
-/* P8: 15 more are at hand; yet once another waits the turn ends with its quantum */
+/* P8: eleven more are at hand; yet once another waits the turn ends with its quantum */
 static void one_that_floods_gives_way(const struct bp_qdisc_ops *qdisc)
 {
-	int b, a = serve_and_say(qdisc, "a\na\na\na\na\na\na\na\na\na\na\na\na\na\na\na\n");
+	int b, a = serve_and_say(qdisc, "a\na\na\na\na\na\na\na\na\na\na\na\n");
 	struct bp_conn *conn = wait_for_slot("b\n", &b);
 	uint64_t waits_since = now_ns();
 
 	WAIT_UNTIL(now_ns() - waits_since >= 200 * 1000);	/* two quanta */
-	end_first_and_hear("abaaaaaaaaaaaaaaa");
+	end_first_and_hear("abaaaaaaaaaaa");
 	bp_conn_unref(conn);
-	finish_all("abaaaaaaaaaaaaaaa", a, b);
+	finish_all("abaaaaaaaaaaa", a, b);
 }
 
 static void test_slots_are_kept_for_a_quantum_when_others_wait_fair(void)
