@@ -196,31 +196,34 @@ int bp_buf_new(struct bp_buf **ret_buf, size_t len)
 
 /* ---- chunks ------------------------------------------------------------- */
 
-static size_t chunk_cap(const struct bp__flow *flow)
+size_t bp__chunk_cap(const struct bp__flow *flow)
 {
-	/* the other half of the guarantee is for the overhead of the slices */
-	size_t cap = flow->q->guarantee / 2;
+	/* one is handled while the next is filled; the rest of the guarantee is for
+	 * the overhead of their slices */
+	size_t cap = flow->q->guarantee / 4;
 
 	if (cap > CHUNK_MAX)
 		cap = CHUNK_MAX;
+	if (cap < CHUNK_MIN)
+		return 0;
 	return cap < BP__POOLED_MIN ? cap : cap & ~(size_t)4095;
 }
 
 size_t bp__chunk_room(const struct bp__flow *flow)
 {
-	size_t cap = chunk_cap(flow);
+	size_t cap = bp__chunk_cap(flow);
 
-	return cap < CHUNK_MIN ? 0 : cap - sizeof(struct bp__chunk);
+	return cap == 0 ? 0 : cap - sizeof(struct bp__chunk);
 }
 
 struct bp__chunk *bp__chunk_new(struct bp__flow *flow)
 {
-	size_t cap = chunk_cap(flow);
+	size_t cap = bp__chunk_cap(flow);
 	bool block = cap >= BP__POOLED_MIN;
 	struct bp__chunk *chunk;
 	struct bp__peer *peer;
 
-	if (cap < CHUNK_MIN)
+	if (cap == 0)
 		return NULL;
 	peer = bp__flow_try_reserve(flow, cap, block ? cap : 0, true);
 	if (!peer)

@@ -75,7 +75,8 @@ static inline struct bp__buf *bp__buf_of(struct bp_buf *pub)
 /* A chunk within the flow's guarantee; NULL when that has no room, or no memory. */
 struct bp__chunk *bp__chunk_new(struct bp__flow *flow);
 void bp__chunk_unref(struct bp__chunk *chunk);
-/* Bytes that fit a chunk of this flow; 0: it has none. */
+/* What one costs, and the bytes that fit it; 0: this flow has none. */
+size_t bp__chunk_cap(const struct bp__flow *flow);
 size_t bp__chunk_room(const struct bp__flow *flow);
 
 #endif /* BP_BUF_H */

@@ -230,6 +230,15 @@ static int queue_cuttings(struct bp__inbox *in, const struct cutting *cuttings, 
 	return -ENOMEM;
 }
 
+/*
+ * What a batch may cost: no more than the guarantee has for overheads, since who waits
+ * for the pool may wait for others; and what can be granted at all.
+ */
+static size_t batch_max(const struct bp__qdisc *q)
+{
+	return q->guarantee / 2 < q->cost_max ? q->guarantee / 2 : q->cost_max;
+}
+
 /* All whole frames at hand become events, charged and queued together. */
 static int queue_frames(struct bp__inbox *in, struct bp__frame frame)
 {
@@ -242,9 +251,7 @@ static int queue_frames(struct bp__inbox *in, struct bp__frame frame)
 		return band;
 	do {
 		one = cost_of(in, frame.len);
-		/* no more than the guarantee has for overheads: who waits for the
-		 * pool may wait for others */
-		if (n > 0 && cost + one > in->c->flow.q->guarantee / 2)
+		if (n > 0 && cost + one > batch_max(in->c->flow.q))
 			break;
 		cost += one;
 		cuttings[n].payload = bp__inbox_take(in, &frame);

@@ -76,12 +76,25 @@ static struct bp__model_item *returned(struct bp__model *model, struct bp_item *
 
 /* ---- the gate ----------------------------------------------------------- */
 
+/* The one request of that peer; looked for where something follows from it. */
+static struct bp__model_item *find_alone(struct bp__model *model,
+    const struct bp__model_peer *peer)
+{
+	struct bp__model_item *item = model->items;
+
+	if (!model->lanes || peer->asked != 1)
+		return NULL;
+	while (item->where != BP__ASKED || item->peer != peer)
+		item++;
+	return item;
+}
+
 static void leave_gate(struct bp__model *model, struct bp__model_item *item,
     enum bp__where where)
 {
 	item->where = where;
 	item->peer->asked--;
-	item->peer->alone = NULL;
+	item->peer->alone = find_alone(model, item->peer);
 	model->asked--;
 }
 

@@ -25,7 +25,7 @@ struct bp__model_peer {
 	bool there, gone;	/* gone: the discipline was told so */
 	unsigned refs;		/* flows, and items that are with the discipline */
 	unsigned asked;		/* items that wait at the gate */
-	struct bp__model_item *alone;	/* the one, if it was when it asked */
+	struct bp__model_item *alone;	/* the one, if there is one */
 };
 
 struct bp__model_item {

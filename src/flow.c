@@ -258,7 +258,7 @@ void bp__flow_end(struct bp__flow *flow, enum bp__flow_stage stage)
 	if (stage > bp__flow_stage(flow)) {
 		set_stage_locked(flow, stage);
 		bp__flow_show_locked(flow);
-		if (flow->parked || flow->asking.waiting)
+		if (flow->parked || flow->asking.waiting || flow->crowded > 0)
 			bp__signal(&flow->reader_cond);
 	}
 	if (stage == BP__FLOW_STOPPING)

@@ -77,6 +77,7 @@ struct bp__flow {
 	bool finished;			/* its last entry was freed */
 	bool parked;			/* its reader waits: muted or throttled */
 	bool wanting;			/* its reader has a frame, and waits for its turn */
+	size_t crowded;			/* its reader waits for that much of its guarantee */
 	struct bp__entry *first, *last;
 	struct bp__cond reader_cond;	/* 1 waiter: its reader */
 	struct bp__list turn_link; /* in q->turns while an entry is out */
@@ -159,7 +160,13 @@ enum bp__holder { BP__HELD_DELIVERED, BP__HELD_FRAME, BP__HELD_CHUNK };
 void bp__flow_release(struct bp__flow *flow, struct bp__peer *peer, size_t cost,
     enum bp__holder holder, void *block, size_t size);
 
-/* Does it hold what others wait for: memory of the shared pool? */
+/*
+ * Reader: wait until cost fits the guarantee, as long as events of its own are what
+ * fills that: until they are handled nothing more could be delivered anyway.
+ */
+void bp__flow_await_guarantee(struct bp__flow *flow, size_t cost);
+
+/* Does it hold what others wait for now: memory of the shared pool? */
 bool bp__flow_presses(struct bp__flow *flow);
 
 /*

@@ -92,6 +92,15 @@ void bp__qdisc_pump_locked(struct bp__qdisc *q)
 	bp__qdisc_shrink_locked(q);
 }
 
+/* Its own events, queued or out, leave no room for that in its guarantee. */
+static bool crowded_locked(const struct bp__flow *flow, size_t cost)
+    BP__REQUIRES(flow->q->lock)
+{
+	const struct bp_peer *peer = &flow->peer->gate;
+
+	return (flow->first || flow->out > 0) && peer->held + cost > peer->guarantee;
+}
+
 void bp__flow_uncharge_locked(struct bp__flow *flow, struct bp__peer *peer,
     size_t cost)
 {
@@ -108,6 +117,8 @@ void bp__flow_uncharge_locked(struct bp__flow *flow, struct bp__peer *peer,
 		bp__qdisc_pump_locked(q);
 		bp__peer_check_locked(q, peer);
 	}
+	if (flow->crowded > 0 && !crowded_locked(flow, flow->crowded))
+		bp__signal(&flow->reader_cond);
 	bp__flow_leave_place_locked(flow);
 }
 
@@ -131,16 +142,17 @@ void bp__flow_release(struct bp__flow *flow, struct bp__peer *peer, size_t cost,
 bool bp__flow_presses(struct bp__flow *flow)
 {
 	struct bp__qdisc *q = flow->q;
-	bool presses;
+	bool others_wait, presses;
 
 	if (q->budget == BP_UNLIMITED || atomic_load(&q->waiting) == 0)
 		return false;
 	bp__lock(&q->lock);
+	others_wait = atomic_load(&q->waiting) > flow->asking.waiting;
 	/* what it holds may be charged to the peer it had before */
 	presses = flow->held > q->guarantee || (flow->held > 0
 	    && flow->peer->gate.held > flow->peer->gate.guarantee);
 	bp__unlock(&q->lock);
-	return presses;
+	return others_wait && presses;
 }
 
 /* ---- the gate ----------------------------------------------------------- */
@@ -191,6 +203,27 @@ bool bp__flow_pass_gate_locked(struct bp__flow *flow)
 	atomic_fetch_sub(&q->waiting, 1);
 	cancel_locked(request);
 	return false;
+}
+
+void bp__flow_await_guarantee(struct bp__flow *flow, size_t cost)
+{
+	struct bp__qdisc *q = flow->q;
+
+	if (q->budget == BP_UNLIMITED)
+		return;
+	bp__lock(&q->lock);
+	if (bp__flow_stage(flow) == BP__FLOW_OPEN && crowded_locked(flow, cost)) {
+		flow->asking_since_ns = bp__now_ns();
+		flow->crowded = cost;
+		q->crowded++;
+		while (bp__flow_stage(flow) == BP__FLOW_OPEN
+		    && crowded_locked(flow, cost))
+			bp__wait(&flow->reader_cond, &q->lock);
+		flow->gate_ns += bp__now_ns() - flow->asking_since_ns;
+		flow->crowded = 0;
+		q->crowded--;
+	}
+	bp__qdisc_leave(q, NULL);
 }
 
 int bp__flow_reserve(struct bp__flow *flow, size_t cost, unsigned band, size_t block)

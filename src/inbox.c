@@ -222,6 +222,25 @@ static bool to_chunk(struct bp__inbox *in)
 	return true;
 }
 
+/*
+ * The same, in the end: frame by frame from the pool would be far slower, and queue
+ * far more. Who waits has no more than fits the stack.
+ */
+static bool to_chunk_at_last(struct bp__inbox *in)
+{
+	struct bp_conn *c = in->c;
+
+	if (to_chunk(in))
+		return true;
+	if (in->end - in->start > BP__SMALL || bp__chunk_cap(&c->flow) == 0)
+		return false;
+	bp__inbox_to_small(in);
+	bp__whereabouts(c, BP__WAITING);
+	bp__flow_await_guarantee(&c->flow, bp__chunk_cap(&c->flow));
+	bp__whereabouts(c, BP__ELSEWHERE);
+	return to_chunk(in);
+}
+
 bool bp__inbox_room(struct bp__inbox *in, size_t need)
 {
 	size_t chunk_room = bp__chunk_room(&in->c->flow);
@@ -234,7 +253,7 @@ bool bp__inbox_room(struct bp__inbox *in, size_t need)
 	}
 	/* half a chunk or more is better read into its own buffer, uncopied */
 	if (need <= chunk_room / 2 || (need <= chunk_room && in->start == in->end))
-		if (to_chunk(in))
+		if (to_chunk_at_last(in))
 			return true;
 	if (need > BP__SMALL)
 		return false;
@@ -251,7 +270,7 @@ static void rewind_area(struct bp__inbox *in)
 	if (in->chunk && (!in->busy || !alone(in)))
 		bp__inbox_drop_chunk(in);
 	in->start = in->end = 0;
-	in->no_chunk = in->busy && !in->chunk && !to_chunk(in);
+	in->no_chunk = in->busy && !in->chunk && !to_chunk_at_last(in);
 }
 
 /* ---- reading ------------------------------------------------------------ */

@@ -109,6 +109,12 @@ static void no_longer_shown_locked(struct bp__flow *flow)
 	bp__peer_unref_locked(flow->q, flow->oldest_peer);
 }
 
+/* Memory that a slice shares with others was charged as a chunk, but it counts. */
+static size_t payload_of(const struct bp__entry *entry)
+{
+	return entry->payload_cost > 0 ? entry->payload_cost : entry->len;
+}
+
 static void show_entry_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock)
 {
@@ -116,7 +122,7 @@ static void show_entry_locked(struct bp__flow *flow)
 
 	if (!entry->last && bp__flow_passed_over_locked(flow))
 		return;
-	flow->oldest.cost = entry->cost + entry->payload_cost;
+	flow->oldest.cost = entry->cost + payload_of(entry);
 	flow->oldest.len = entry->len;
 	flow->oldest.band = entry->band;
 	flow->oldest.seq = entry->seq;

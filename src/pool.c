@@ -15,7 +15,8 @@ struct idle {
 	uint64_t since_ns;
 };
 
-#define MIN_BITS 15			/* of BP__POOLED_MIN */
+#define MIN_BITS 14			/* of BP__POOLED_MIN */
+#define PAGE ((size_t)4096)
 
 static unsigned bits(size_t n)		/* floor of the logarithm to base 2 */
 {
@@ -30,6 +31,8 @@ size_t bp__pool_size(size_t len)
 {
 	size_t step = (size_t)1 << (bits(len) - 3);
 
+	if (step < PAGE)
+		step = PAGE;
 	return (len + step - 1) / step * step;
 }
 

@@ -17,7 +17,7 @@
 
 #include "list.h"
 
-#define BP__POOLED_MIN ((size_t)32 * 1024)	/* smaller ones come from malloc */
+#define BP__POOLED_MIN ((size_t)16 * 1024)	/* smaller ones come from malloc */
 #define BP__POOL_CLASSES 128
 
 struct bp__pool {
@@ -30,7 +30,8 @@ void bp__pool_init(struct bp__pool *pool);
 
 /*
  * What a block for len bytes takes, len >= BP__POOLED_MIN: eight sizes to each
- * power of two, so at most an eighth more than was asked for.
+ * power of two, but whole pages: at most an eighth more than was asked for, below
+ * 32 KiB a quarter.
  */
 size_t bp__pool_size(size_t len);
 

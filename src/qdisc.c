@@ -267,7 +267,7 @@ void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret)
 	ret->queued_bytes = q->queued_bytes;
 	ret->held_bytes = q->held;
 	ret->budget = q->budget;
-	ret->waiting = atomic_load(&q->waiting);
+	ret->waiting = atomic_load(&q->waiting) + q->crowded;
 	ret->muted = q->muted;
 	ret->stalls = q->stalls;
 	ret->futile_wakeups = q->futile_wakeups;

@@ -95,7 +95,7 @@ struct bp__qdisc {
 	size_t held, queued_events, queued_bytes;
 	size_t reading;			/* held for frames that are being read */
 	size_t promised;		/* held for blocks that were not yet taken */
-	size_t muted;
+	size_t muted, crowded;
 	uint64_t received_bytes, received_events;
 	uint64_t futile_wakeups, stalls;
 	uint64_t moves, moves_seen;	/* grants, puts, turns; to tell a stall */

@@ -37,14 +37,14 @@ static void way_in(struct bp__flow *flow, struct bp_conn_stats *ret)
 	ret->received_bytes = flow->received_bytes;
 	ret->received_frames = flow->received_frames;
 	ret->gate_ns = flow->gate_ns;
-	if (flow->asking.waiting)
+	if (flow->asking.waiting || flow->crowded > 0)
 		ret->gate_ns += now - flow->asking_since_ns;
 	ret->muted = atomic_load(&flow->mutes) > 0;
 	ret->muted_ns = flow->muted_ns;
 	if (ret->muted)
 		ret->muted_ns += now - flow->muted_since_ns;
 	ret->held_bytes = flow->held;
-	ret->waiting = flow->asking.waiting;
+	ret->waiting = flow->asking.waiting || flow->crowded > 0;
 	bp__unlock(&flow->q->lock);
 }
 

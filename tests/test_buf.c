@@ -333,28 +333,31 @@ static void check_chunk_lives_as_long_as_its_slices(size_t guarantee, size_t cap
 
 static void test_chunk_lives_as_long_as_its_slices(void)
 {
-	check_chunk_lives_as_long_as_its_slices(16 * KIB, 8 * KIB);
-	check_chunk_lives_as_long_as_its_slices(64 * KIB, 32 * KIB);
-	check_chunk_lives_as_long_as_its_slices(100 * KIB, 48 * KIB);	/* whole pages */
+	check_chunk_lives_as_long_as_its_slices(16 * KIB, 4 * KIB);
+	check_chunk_lives_as_long_as_its_slices(64 * KIB, 16 * KIB);
+	check_chunk_lives_as_long_as_its_slices(100 * KIB, 24 * KIB);	/* whole pages */
 	check_chunk_lives_as_long_as_its_slices(512 * KIB, 64 * KIB);	/* at most */
 }
 
 /* It is tried for, never waited for; the budget of all is not for chunks. */
 static void test_chunk_is_had_within_the_guarantee_or_not_at_all(void)
 {
-	struct bp__chunk *chunks[2];
+	struct bp__chunk *chunks[4];
+	size_t i;
 
 	start(16 * KIB);
-	chunks[0] = bp__chunk_new(flow);
-	chunks[1] = bp__chunk_new(flow);
-	REQUIRE(chunks[0] && chunks[1]);
+	for (i = 0; i < COUNT_OF(chunks); i++) {
+		chunks[i] = bp__chunk_new(flow);
+		REQUIRE(chunks[i] != NULL);
+	}
 	CHECK(bp__chunk_new(flow) == NULL);
 	CHECK_EQ(held(), 16 * KIB);
 	bp__chunk_unref(chunks[0]);
 	CHECK(bp__flow_try_reserve(flow, 1, 0, false));
 	CHECK(bp__chunk_new(flow) == NULL);
 	flow_release(flow, 1, BP__HELD_DELIVERED, NULL, 0);
-	bp__chunk_unref(chunks[1]);
+	for (i = 1; i < COUNT_OF(chunks); i++)
+		bp__chunk_unref(chunks[i]);
 	CHECK_EQ(held(), 0);
 	finish_all();
 }
@@ -363,12 +366,12 @@ static void test_chunk_that_would_be_tiny_is_not_had(void)
 {
 	struct bp__chunk *chunk;
 
-	start(2 * KIB - 2);
+	start(4 * KIB - 4);
 	CHECK_EQ(bp__chunk_room(flow), 0);
 	CHECK(bp__chunk_new(flow) == NULL);
 	CHECK_EQ(held(), 0);
 	finish_all();
-	start(2 * KIB);
+	start(4 * KIB);
 	chunk = bp__chunk_new(flow);
 	REQUIRE(chunk != NULL);
 	CHECK_EQ(held(), KIB);

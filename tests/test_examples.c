@@ -209,6 +209,27 @@ static void test_examples_reqresp_answers_and_refuses(void)
 	terminate(server);
 }
 
+/* First it checks its discipline, for the seed that it is given, then it serves. */
+static void test_examples_smallest_first_keeps_its_contract_and_serves(void)
+{
+	static const char addr[] = "127.0.0.1:7777";
+	int fd = peer_try_connect(addr);
+	pid_t server;
+
+	if (fd >= 0) {
+		peer_close(fd);
+		skip_test("somebody listens on port 7777");
+	}
+	server = run("smallest_first", "7", NULL);
+	fd = connect_when_up(addr);
+	peer_send_u32be(fd, "0123456789", 10);
+	peer_send_u32be(fd, "", 0);
+	peer_half_close(fd);
+	peer_expect_fin(fd);		/* it has handled both, and ENDED */
+	peer_close(fd);
+	terminate(server);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -217,6 +238,7 @@ int main(int argc, char **argv)
 		TEST_WITHIN(test_examples_pipeline_fails_without_a_server, 15),
 		TEST(test_examples_relay_passes_both_ways_and_stops_on_a_signal),
 		TEST(test_examples_reqresp_answers_and_refuses),
+		TEST(test_examples_smallest_first_keeps_its_contract_and_serves),
 	};
 
 	return run_suite("examples", tests, COUNT_OF(tests), argc, argv);

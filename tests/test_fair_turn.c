@@ -326,6 +326,35 @@ static void test_fair_order_small_one_does_not_wait_for_all_the_large_ones(void)
 	trial_fini(&trial);
 }
 
+/* Being handled, with nothing else that is ready: it has its part of the time still. */
+static void test_fair_order_counts_who_holds_something(void)
+{
+	struct bp_peer *a, *b, *newcomer;
+	int waited;
+
+	start(1000, 1000);
+	a = new_peer(), b = new_peer(), newcomer = new_peer();
+	a->held = b->held = 1;
+	for (int n = 0; n < 100; n++) {
+		put(0, a, 100);
+		expect(&items[0]);
+		put(1, b, 100);
+		expect(&items[1]);
+	}
+	put(0, a, 100);
+	put(1, b, 100);
+	put(2, newcomer, 100);
+	for (waited = 0; waited < 10; waited++) {
+		struct bp_item *item = trial_take(&trial);
+
+		if (item == &items[2])
+			break;
+		put((int)(item - items), item->peer, 100);
+	}
+	CHECK_LE(waited, 2);
+	trial_fini(&trial);
+}
+
 /* OPENED, ENDED and CLOSED cost nothing; they wait for nobody's bytes. */
 static void test_fair_order_what_costs_nothing_comes_next(void)
 {
@@ -357,6 +386,7 @@ int main(int argc, char **argv)
 		TEST(test_fair_order_shares_by_weight),
 		TEST(test_fair_order_removed_lets_the_next_go),
 		TEST(test_fair_order_small_one_does_not_wait_for_all_the_large_ones),
+		TEST(test_fair_order_counts_who_holds_something),
 		TEST(test_fair_order_what_costs_nothing_comes_next),
 	};
 

@@ -174,6 +174,23 @@ static void test_grant_goes_to_the_next_when_its_reader_has_ended(void)
 	finish_all();
 }
 
+/* Its turn comes late, and there is room for it as soon as the first has gone. */
+static void test_reader_that_ends_lets_go_on_who_waited_behind_it(void)
+{
+	struct reading vanishing, next;
+
+	with(3, 3, (struct bp_endpoint_config){ 0 });
+	CHECK_EQ(bp__flow_set_peer(&feeds[2]->flow, 0, 1, 0), 0);
+	fill(0, 400);
+	reading_start_waiting(&vanishing, feeds[1], 800);
+	reading_start_waiting(&next, feeds[2], 300);
+	feed_end(feeds[1], BP__FLOW_CUT);
+	reading_join(&vanishing, -EPIPE);
+	CHECK_EQ(rig_stats(&rig).waiting, 0);
+	reading_join(&next, 0);
+	finish_all();
+}
+
 /* The peer it had when it asked is charged. */
 static void test_grant_is_of_the_peer_that_asked(void)
 {
@@ -310,6 +327,7 @@ int main(int argc, char **argv)
 		TEST(test_guarantees_go_round),
 		TEST(test_guarantees_are_not_multiplied_by_changing_keys),
 		TEST(test_grant_goes_to_the_next_when_its_reader_has_ended),
+		TEST(test_reader_that_ends_lets_go_on_who_waited_behind_it),
 		TEST(test_grant_is_of_the_peer_that_asked),
 		TEST(test_purge_lets_go_on_who_waits_for_its_own_limit),
 		TEST(test_largest_frame_comes_to_who_keeps_a_small_event),

@@ -309,6 +309,7 @@ static void test_peers_keep_what_was_charged_to_them(void)
 	/* each is shown as its own peer's */
 	CHECK(feeds[0]->flow.oldest.peer == &before->gate);
 	rig_expect(&rig, feeds[0], 1);
+	CHECK(feeds[0]->flow.oldest.peer == &before->gate);
 	CHECK_EQ(before->gate.held, 20);
 	frame = rig_take(&rig);
 	frame_turn_back(frame);

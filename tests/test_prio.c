@@ -106,9 +106,9 @@ static void test_prio_bands_beyond_the_last_are_the_last(void)
 
 	start(4, 0);
 	peer = new_peer();
-	trial_put(&trial, &items[0], peer, 10, 99);
+	trial_put(&trial, &items[0], peer, 10, 4);
 	trial_put(&trial, &items[1], peer, 10, 3);
-	trial_put(&trial, &items[2], peer, 10, UINT32_MAX);
+	trial_put(&trial, &items[2], peer, 10, UINT32_MAX - 1);
 	trial_put(&trial, &items[3], peer, 10, 2);
 	expect(&items[3]);
 	expect(&items[0]);

@@ -66,8 +66,8 @@ static void test_prio_gate_takes_bands_beyond_the_last_for_the_last(void)
 
 	start(4, 0);
 	peer = new_peer();
-	CHECK(trial_ask(&trial, &requests[0], peer, 2000, 99));	/* a quarter */
-	CHECK(!trial_ask(&trial, &requests[1], peer, 1, UINT32_MAX));
+	CHECK(trial_ask(&trial, &requests[0], peer, 2000, 4));	/* a quarter */
+	CHECK(!trial_ask(&trial, &requests[1], peer, 1, UINT32_MAX - 1));
 	CHECK(trial_ask(&trial, &requests[2], peer, 6000, 0));
 	trial_cancel(&trial, &requests[1]);
 	trial_fini(&trial);
@@ -164,6 +164,10 @@ static void test_prio_gate_grants_guarantees_aside(void)
 	trial_done(&trial, &requests[2]);
 	CHECK(requests[4].granted && requests[5].granted);
 	CHECK(!requests[1].granted);
+	CHECK(!trial_ask(&trial, &requests[6], low, 500, 3));
+	CHECK(!trial_ask(&trial, &requests[7], low, 20, 3));
+	trial_cancel(&trial, &requests[6]);
+	CHECK(requests[7].granted);
 	CHECK_EQ(trial_shared(&trial), 6400);
 	trial_fini(&trial);
 }

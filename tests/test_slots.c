@@ -261,9 +261,8 @@ static void test_handler_that_waits_in_a_send_keeps_its_slot(void)
 	for (int got = 0; got < MUCH; got += 64 << 10) {
 		char piece[64 << 10];
 
-		CHECK_EQ(conn_stats_of(conn).received_frames, 0);
 		peer_recv(a, piece, sizeof piece);
-		if (got == MUCH / 2)
+		if (got < MUCH / 2)
 			CHECK(n_wait_for_slots(1));
 	}
 	WAIT_UNTIL(conn_stats_of(conn).received_frames == 1);

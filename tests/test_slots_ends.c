@@ -69,6 +69,16 @@ static void test_slots_are_not_waited_for_when_cut(void)
 	start_with_one_waiting(false);
 	end(1, BP__FLOW_CUT);
 	check_waiter_gave_up();
+
+	/* a slot is free, and nothing but the level holds it up: it is not delivered */
+	start_with_one_waiting(true);
+	set_throttled(1, true);
+	end_turn(0, 0);
+	CHECK_EQ(used(), 0);
+	end(1, BP__FLOW_CUT);
+	CHECK_EQ(used(), 0);
+	join(1, -EPIPE);
+	finish_all();
 }
 
 static void test_slots_are_not_waited_for_when_stopping_while_passed_over(void)
@@ -157,18 +167,21 @@ static void test_slots_closed_waits_for_one_like_any_other(void)
 
 static void test_slots_closed_is_held_up_by_no_mute_and_no_level(void)
 {
-	with(&bp_qdisc_fair, 1, true);
-	turn_at_once(0);
-	bp__flow_mute(&feeds[1]->flow);
-	set_throttled(1, true);
-	end(1, BP__FLOW_STOPPING);
-	wait_to_tell_closed(1);
-	bp__flow_mute(&feeds[1]->flow);	/* nor one that comes while it waits */
-	HOLDS_FOR_MS(parked(1), 5);
-	end_turn(0, 0);
-	CHECK(has_turn(1));
-	join(1, 0);
-	finish_others();
+	for (int muted_before = 0; muted_before < 2; muted_before++) {
+		with(&bp_qdisc_fair, 1, true);
+		turn_at_once(0);
+		set_throttled(1, true);
+		end(1, BP__FLOW_STOPPING);
+		if (muted_before)
+			bp__flow_mute(&feeds[1]->flow);
+		wait_to_tell_closed(1);
+		bp__flow_mute(&feeds[1]->flow);	/* one that comes while it waits */
+		HOLDS_FOR_MS(parked(1), 5);
+		end_turn(0, 0);
+		CHECK(has_turn(1));
+		join(1, 0);
+		finish_others();
+	}
 }
 
 static void test_slots_closed_is_not_given_up_at_any_stage(void)

@@ -206,8 +206,11 @@ static void test_slots_are_not_given_to_who_is_muted(void)
 	join(1, 0);
 	end_turn(1, 0);
 	/* and one that comes muted; the slot is free when it is muted no more */
+	turn_at_once(2);
 	bp__flow_mute(&feeds[3]->flow);
 	start_waiting(3);
+	CHECK(!bp__flow_is_waited_for(&feeds[2]->flow));
+	end_turn(2, 0);
 	CHECK_EQ(used(), 0);
 	bp__flow_unmute(&feeds[3]->flow);
 	CHECK(has_turn(3));

@@ -91,21 +91,44 @@ static void test_wfq_begins_now_who_has_had_less_than_its_part(void)
 
 static void test_wfq_time_jumps_when_nobody_has_begun(void)
 {
-	start(WEIGHT, WEIGHT, 0, 0);
+	start(WEIGHT, WEIGHT, WEIGHT, 0);
 	bp__wfq_pay(&wfq, &entities[0], 5000, WEIGHT);
 	bp__wfq_pay(&wfq, &entities[1], 8000, WEIGHT);
 	arm(0, 100);
 	arm(1, 100);
 	CHECK_EQ(wfq.now, 0);
 	CHECK_EQ(serve_next(), 0);
-	CHECK_EQ(wfq.now, 5000 + 100 / 2);
+	CHECK_EQ(wfq.now, 5000 + 100 / 3);
 	CHECK_EQ(next(), 1);
 	CHECK_EQ(wfq.now, 8000);
 	bp__wfq_disarm(&wfq, &entities[1]);
-	arm(0, 100);			/* which had its last before */
-	CHECK_EQ(entities[0].node.key, 8000);
-	CHECK_EQ(next(), 0);
+	CHECK_EQ(next(), -1);
+	CHECK_EQ(wfq.now, 8000);	/* never back */
+	arm(2, 100);			/* it comes now */
+	CHECK_EQ(entities[2].node.key, 8000);
+	CHECK_EQ(next(), 2);
 	CHECK_EQ(wfq.now, 8000);
+}
+
+/* Who was served late goes on where that ended; but that far, not farther back. */
+static void test_wfq_forgives_being_late_for_so_much(void)
+{
+	start(WEIGHT, WEIGHT, 2 * WEIGHT, 0);
+	arm(0, 100);
+	CHECK_EQ(serve_next(), 0);
+	CHECK_EQ(entities[0].served, 100);
+	arm(1, 4000);
+	CHECK_EQ(serve_next(), 1);	/* meanwhile it is 1025 */
+	arm(0, 100);
+	CHECK_EQ(entities[0].node.key, 100);
+	CHECK_EQ(serve_next(), 0);
+	CHECK_EQ(entities[0].served, 200);
+	wfq.now = 100000;
+	arm(0, 100);
+	CHECK_EQ(entities[0].node.key, 100000 - 2 * 4000 / 4);
+	CHECK_EQ(serve_next(), 0);
+	arm(2, 100);			/* nothing is forgiven to who comes first now */
+	CHECK_EQ(entities[2].node.key, wfq.now);
 }
 
 static void test_wfq_keeps_parts_of_a_tick(void)
@@ -145,14 +168,12 @@ static void test_wfq_serves_of_those_that_began_who_ends_first(void)
 static void test_wfq_serves_equal_ends_in_order_of_arrival(void)
 {
 	start(WEIGHT, WEIGHT, WEIGHT, WEIGHT);
-	arm(2, 100);
-	arm(0, 100);
-	arm(3, 100);
-	arm(1, 100);
-	CHECK_EQ(serve_next(), 2);
-	CHECK_EQ(serve_next(), 0);
-	CHECK_EQ(serve_next(), 3);
-	CHECK_EQ(serve_next(), 1);
+	for (int i = 0; i < ENTITIES; i++) {
+		seq = ENTITIES - (uint64_t)i;	/* the last has waited for longest */
+		arm(i, 100);
+	}
+	for (int i = ENTITIES; i-- > 0;)
+		CHECK_EQ(serve_next(), i);
 }
 
 static void test_wfq_holds_up_who_has_not_begun_though_it_ends_first(void)
@@ -273,6 +294,7 @@ int main(int argc, char **argv)
 		TEST(test_wfq_tags_are_bytes_by_weight),
 		TEST(test_wfq_begins_now_who_has_had_less_than_its_part),
 		TEST(test_wfq_time_jumps_when_nobody_has_begun),
+		TEST(test_wfq_forgives_being_late_for_so_much),
 		TEST(test_wfq_keeps_parts_of_a_tick),
 		TEST(test_wfq_serves_nobody_when_nobody_is_armed),
 		TEST(test_wfq_serves_of_those_that_began_who_ends_first),

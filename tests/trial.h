@@ -12,7 +12,7 @@
 #include <bpthread_ops.h>
 #include <stdlib.h>
 
-enum { TRIAL_PEERS = 16, TRIAL_GRANTS = 4096 };
+enum { TRIAL_PEERS = 16, TRIAL_GRANTS = 8192 };
 
 struct trial {
 	const struct bp_qdisc_ops *ops;
