@@ -60,9 +60,10 @@ struct bp__conn_owner {
 /* How fast something goes, as the reaper measures it. */
 struct bp__pace {
 	uint64_t since_ns;		/* what it is measured of began then */
-	uint64_t from_ns;		/* the window's begin; or the end of the grace */
-	uint64_t bytes;			/* gone by then */
-	bool measured;			/* the grace is over */
+	uint64_t began_ns, ends_ns;	/* the window */
+	uint64_t bytes;			/* that had gone when it began */
+	bool grace;			/* this window is, and not measured */
+	bool slow;			/* the last one was */
 };
 
 struct bp__chores {

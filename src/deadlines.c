@@ -93,41 +93,34 @@ static uint64_t check_idle(struct bp_conn *c, uint64_t now)
 }
 
 /*
- * Is it too slow: below rate_min, over rate_ms, after as much grace? since_ns is when
- * what moves the bytes began, 0: there is nothing that should move. A window that was
- * good enough is followed by another; one that was not goes on until it is.
+ * Is it too slow: below rate_min in the last whole window of rate_ms, the first of
+ * which follows on as much grace? since_ns is when what moves the bytes began, 0: there
+ * is nothing that should move.
  */
 static bool too_slow(struct bp__pace *pace, const struct bp_conn_config *config,
     uint64_t since_ns, uint64_t bytes, uint64_t now, uint64_t *next)
 {
-	uint64_t window = (uint64_t)config->rate_ms * BP__MS, elapsed;
+	uint64_t window = config->rate_ms < 0 ? 0 : (uint64_t)config->rate_ms * BP__MS;
+	double due;
 
-	if (since_ns == 0 || config->rate_ms < 0) {
+	if (since_ns == 0 || window == 0) {
 		pace->since_ns = 0;
 		return false;
 	}
-	if (pace->since_ns != since_ns) {
-		pace->since_ns = since_ns;
-		pace->from_ns = since_ns + window;
-		pace->measured = false;
-	}
-	if (!pace->measured && now >= pace->from_ns) {
-		pace->measured = true;
-		pace->from_ns = now;
+	if (pace->since_ns != since_ns)
+		*pace = (struct bp__pace){
+			.since_ns = since_ns, .ends_ns = since_ns + window, .grace = true,
+		};
+	if (now >= pace->ends_ns) {
+		due = (double)config->rate_min * (double)(now - pace->began_ns) / 1e9;
+		pace->slow = !pace->grace && (double)(bytes - pace->bytes) < due;
+		pace->grace = false;
+		pace->began_ns = now;
+		pace->ends_ns = now + window;
 		pace->bytes = bytes;
 	}
-	if (!pace->measured || now < pace->from_ns + window) {
-		*next = bp__earlier(*next, pace->from_ns + (pace->measured ? window : 0));
-		return false;
-	}
-	elapsed = now - pace->from_ns;
-	if ((double)(bytes - pace->bytes) * 1e9
-	    < (double)config->rate_min * (double)elapsed)
-		return true;
-	pace->from_ns = now;
-	pace->bytes = bytes;
-	*next = bp__earlier(*next, now + window);
-	return false;
+	*next = bp__earlier(*next, pace->ends_ns);
+	return pace->slow;
 }
 
 /* A frame that was granted memory others wait for has to come. */

@@ -182,19 +182,19 @@ struct bp__flow *bp__qdisc_next_locked(struct bp__qdisc *q)
 {
 	struct bp__flow *flow;
 	struct bp_item *item;
-	bool last;
 
-	do {
-		item = q->order.ops->take(q->order.state);
-		if (!item)
-			return NULL;
+	while ((item = q->order.ops->take(q->order.state)) != NULL) {
 		flow = bp__container_of(item, struct bp__flow, oldest);
 		no_longer_shown_locked(flow);
-		last = bp__flow_next_is_last(flow);
+		if (bp__flow_next_is_last(flow) || !bp__flow_passed_over_locked(flow))
+			return flow;
 		/* R12: the level is read here, and what it forbids stays parked in the
-		 * flow; who clears the level comes by and shows it again */
-	} while (!last && bp__flow_passed_over_locked(flow));
-	return flow;
+		 * flow; who clears the level comes by and shows it again. A reader that
+		 * is ending does not wait for that. */
+		if (flow->parked && bp__flow_stage(flow) != BP__FLOW_OPEN)
+			bp__signal(&flow->reader_cond);
+	}
+	return NULL;
 }
 
 /* All but the last entry. */

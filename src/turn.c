@@ -36,12 +36,32 @@ static bool hopeless_locked(const struct bp__flow *flow)
 	    && bp__flow_passed_over_locked(flow));
 }
 
+/* It was muted, throttled or cut after it was given the slot, before it ran. */
+static bool forbidden_locked(const struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	return !flow->wish.last
+	    && (bp__flow_cut_off(flow) || bp__flow_passed_over_locked(flow));
+}
+
+static void give_slot_back_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	flow->out = 0;
+	flow->q->slots_used--;
+	bp__qdisc_fill_slots_locked(flow->q);
+}
+
 static void await_slot_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock)
 {
-	bp__flow_show_locked(flow);
-	while (flow->out == 0 && !hopeless_locked(flow))
-		bp__flow_park_locked(flow);
+	do {
+		bp__flow_show_locked(flow);
+		while (flow->out == 0 && !hopeless_locked(flow))
+			bp__flow_park_locked(flow);
+		if (flow->out > 0 && forbidden_locked(flow))
+			give_slot_back_locked(flow);
+	} while (flow->out == 0 && !hopeless_locked(flow));
 	bp__flow_hide_locked(flow);
 }
 
@@ -93,11 +113,9 @@ void bp__flow_turn_end(struct bp__flow *flow, uint64_t bytes, uint64_t frames,
 	q->received_events += frames;
 	flow->received_bytes += bytes;
 	flow->received_frames += frames;
-	if (q->slots_max > 0) {
-		q->slots_used--;
-		q->moves++;
-		bp__qdisc_fill_slots_locked(q);
-	}
+	q->moves++;
+	if (q->slots_max > 0)
+		give_slot_back_locked(flow);
 	if (last) {
 		flow->finished = true;
 		bp__flow_leave_place_locked(flow);

@@ -15,6 +15,16 @@ static uint64_t later_of(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* How long it takes, and the rest of a tick: forgotten, it would add up. */
+static uint64_t ticks_of(const struct bp__wfq_entity *entity, size_t cost,
+    unsigned weight, uint64_t *ret_rest)
+{
+	uint64_t ticks = (uint64_t)cost * UNIT + entity->rest;
+
+	*ret_rest = ticks % weight;
+	return ticks / weight;
+}
+
 void bp__wfq_arm(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
     unsigned weight)
 {
@@ -29,7 +39,7 @@ void bp__wfq_arm(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost
 		start = later_of(entity->served,
 		    wfq->now > wfq->slack ? wfq->now - wfq->slack : 0);
 
-	entity->finish = start + (uint64_t)cost * UNIT / weight;
+	entity->finish = start + ticks_of(entity, cost, weight, &entity->next_rest);
 	entity->armed = true;
 	entity->begun = false;
 	entity->node.key = start;
@@ -68,6 +78,7 @@ void bp__wfq_serve(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t co
 {
 	bp__wfq_disarm(wfq, entity);
 	entity->served = entity->finish;
+	entity->rest = entity->next_rest;
 	if (wfq->largest < cost)
 		wfq->largest = cost;
 	/* one that is served ahead of it in the order, and one before it asks again */
@@ -81,5 +92,5 @@ void bp__wfq_pay(const struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_
     unsigned weight)
 {
 	entity->served = later_of(wfq->now, entity->served)
-	    + (uint64_t)cost * UNIT / weight;
+	    + ticks_of(entity, cost, weight, &entity->rest);
 }

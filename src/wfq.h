@@ -31,6 +31,7 @@ struct bp__wfq_entity {
 	struct bp__line items;		/* that wait, the first to come */
 	uint64_t finish;		/* of the first item, while armed */
 	uint64_t served;		/* finish of what it has had */
+	uint64_t rest, next_rest;	/* of a tick, that is not in served; in finish */
 	bool armed, begun;
 };
 

@@ -169,12 +169,15 @@ static void test_classify_sees_lines_and_frames_of_an_expected_size(void)
 
 /* ---- what it says: the order --------------------------------------------- */
 
+static atomic_uint asked, sent;
+
 static int band_in_first_byte(struct bp_conn *conn, const void *head, size_t len,
     void *data)
 {
 	unsigned char band = ((const unsigned char *)head)[4];
 
 	(void)conn, (void)data;
+	atomic_fetch_add(&asked, 1);
 	CHECK_GE(len, 5);
 	return band == MALFORMED ? -1 : band;
 }
@@ -200,6 +203,7 @@ static void send_bytes_of(const struct lot *lot)
 		bytes[i * size + 4] = (char)lot->bands[i];
 		bytes[i * size + 5] = (char)i;
 	}
+	atomic_fetch_add(&sent, lot->n);
 	peer_send(lot->fd, bytes, lot->n * size);
 	free(bytes);
 }
@@ -279,8 +283,18 @@ static void test_band_of_each_frame_decides_the_order(void)
 		}
 		while ((next = next_of(lots, COUNT_OF(lots))) != NULL)
 			expect_next(next);
+		CHECK_EQ(atomic_load(&asked), atomic_load(&sent));	/* once each */
 		end_lots(lots, COUNT_OF(lots));
 	}
+}
+
+static unsigned highest;		/* band the discipline was shown */
+
+static void note_band(void *q, struct bp_item *item)
+{
+	if (item->band > highest)
+		highest = item->band;
+	bp_qdisc_prio.put(q, item);
 }
 
 /* 200 is the last band there is, and so as good as 2. */
@@ -292,7 +306,11 @@ static void test_band_beyond_the_last_is_the_last(void)
 		{ .n = 1, .len = 10, .bands = { 1 } },
 	};
 
-	start_lots(lots, COUNT_OF(lots), &bp_qdisc_prio, 3);
+	struct bp_qdisc_ops noting = bp_qdisc_prio;
+
+	noting.put = note_band;
+	start_lots(lots, COUNT_OF(lots), &noting, 3);
+	highest = 0;
 	for (size_t i = 0; i < COUNT_OF(lots); i++)
 		send_lot(&lots[i]);
 	expect_next(&lots[2]);
@@ -300,6 +318,7 @@ static void test_band_beyond_the_last_is_the_last(void)
 	expect_next(&lots[0]);		/* it came before */
 	expect_next(&lots[1]);
 	end_lots(lots, COUNT_OF(lots));
+	CHECK_EQ(highest, 2);
 }
 
 /* ---- what it says: malformed --------------------------------------------- */

@@ -125,18 +125,18 @@ static void test_steady_frame_is_not_ended_though_others_wait(void)
 /* What it was like while nobody minded is not held against it. */
 static void test_frame_that_stalled_before_others_waited_may_go_on(void)
 {
+	int fd, measured = 2 * window_ms();
 	struct bp_conn *conn;
 	struct task *sending;
-	int fd;
 
 	start_with(&bp_qdisc_fair, (struct bp_conn_config){
-		.rate_min = (200 << 10) / (size_t)slow_factor(),
+		.rate_ms = measured, .rate_min = (200 << 10) / (size_t)slow_factor(),
 	});
 	fd = stall(&conn);
-	check_it_lives_on(conn);
-	check_it_lives_on(conn);
+	for (int i = 0; i < 4; i++)
+		check_it_lives_on(conn);
 	sending = start_trickle(fd, FAST);	/* four times that */
-	HOLDS_FOR_MS(lives(conn), 2 * window_ms());
+	HOLDS_FOR_MS(lives(conn), 2 * measured);
 	let_another_wait();
 	expect_large(conn);
 	CHECK(lives(conn));
