@@ -256,6 +256,49 @@ static void test_frame_max_is_what_the_shared_pool_admits(void)
 	}
 }
 
+/* ---- who waits behind another -------------------------------------------- */
+
+static void announce(int fd, uint32_t len)
+{
+	uint32_t header = htonl(len);
+
+	peer_send(fd, &header, sizeof header);
+}
+
+/* The first of the line is not passed by; when it goes, the next one is looked at. */
+static void first_of_the_line_goes(const struct bp_qdisc_ops *qdisc)
+{
+	struct bp_endpoint_config sharing = {
+		.qdisc = qdisc, .budget = 1 * MIB, .conns_max = 8,
+		.guarantee = GUARANTEE,
+	};
+	struct bp_conn_config config = { .framer = &bp_framer_u32be };
+	static const uint32_t lens[] = { 600 * KIB, 500 * KIB, 200 * KIB };
+	struct bp_endpoint *ep = serve(&sharing, &config, addr);
+	int fds[COUNT_OF(lens)];
+
+	for (size_t i = 0; i < COUNT_OF(lens); i++) {
+		fds[i] = peer_connect(addr);
+		skip_event(ep, BP_OPENED);
+		announce(fds[i], lens[i]);
+		WAIT_UNTIL(stats_of(ep).held_bytes >= lens[0]);
+		WAIT_UNTIL(stats_of(ep).waiting == i);
+	}
+	peer_reset(fds[1]);
+	skip_event(ep, BP_CLOSED);
+	WAIT_UNTIL(stats_of(ep).waiting == 0);
+	CHECK_GE(stats_of(ep).held_bytes, lens[0] + lens[2]);
+	peer_close(fds[0]);
+	peer_close(fds[2]);
+	finish(ep);
+}
+
+static void test_frame_behind_one_that_is_gone_is_granted(void)
+{
+	for (size_t i = 0; i < 3; i++)
+		first_of_the_line_goes(disciplines[i]);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -265,6 +308,7 @@ int main(int argc, char **argv)
 		TEST(test_band_is_refused_by_how_many_there_are),
 		TEST(test_frame_max_is_what_a_peer_may_hold_above_its_guarantee),
 		TEST(test_frame_max_is_what_the_shared_pool_admits),
+		TEST(test_frame_behind_one_that_is_gone_is_granted),
 	};
 
 	return run_suite("fair_config", tests, COUNT_OF(tests), argc, argv);

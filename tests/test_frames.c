@@ -287,10 +287,11 @@ static void test_raw_bytes_come_once_and_in_order_to_a_receiver(void)
 	int fd = peer_connect(addr);
 	struct bp_event *event;
 	struct sending sending = { .fd = fd, .script = &s };
-	struct task *task = task_start(run_sending, &sending);
+	struct task *task;
 	uint64_t total = 0;
 
 	skip_event(ep, BP_OPENED);
+	task = task_start(run_sending, &sending);
 	for (; total < 1000000; total += event->buf->len, bp_event_free(event)) {
 		event = next_event(ep, BP_RECEIVED);
 		CHECK_GE(event->buf->len, 1);
