@@ -206,6 +206,9 @@ static void set_stage_locked(struct bp__flow *flow, enum bp__flow_stage stage)
 	atomic_store_explicit(&flow->stage, (int)stage, memory_order_release);
 	if (stage == BP__FLOW_CUT)
 		bp__flow_purge_locked(flow);
+	bp__flow_show_locked(flow);
+	if (flow->parked || flow->asking.waiting || flow->crowded > 0)
+		bp__signal(&flow->reader_cond);
 }
 
 void bp__flow_mute(struct bp__flow *flow)
@@ -255,12 +258,8 @@ void bp__flow_end(struct bp__flow *flow, enum bp__flow_stage stage)
 	struct bp__qdisc *q = flow->q;
 
 	bp__lock(&q->lock);
-	if (stage > bp__flow_stage(flow)) {
+	if (stage > bp__flow_stage(flow))
 		set_stage_locked(flow, stage);
-		bp__flow_show_locked(flow);
-		if (flow->parked || flow->asking.waiting || flow->crowded > 0)
-			bp__signal(&flow->reader_cond);
-	}
 	if (stage == BP__FLOW_STOPPING)
 		flow->watched = true;
 	bp__qdisc_leave(q, flow);

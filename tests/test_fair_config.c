@@ -274,10 +274,12 @@ static void first_of_the_line_goes(const struct bp_qdisc_ops *qdisc)
 	};
 	struct bp_conn_config config = { .framer = &bp_framer_u32be };
 	static const uint32_t lens[] = { 600 * KIB, 500 * KIB, 200 * KIB };
-	struct bp_endpoint *ep = serve(&sharing, &config, addr);
+	struct bp_endpoint *ep = new_endpoint(&sharing);
 	int fds[COUNT_OF(lens)];
 
 	for (size_t i = 0; i < COUNT_OF(lens); i++) {
+		config.weight = i == 1 ? 1024 : 1;	/* fair: it is the next */
+		listen_on(ep, "127.0.0.1:0", &config, addr);
 		fds[i] = peer_connect(addr);
 		skip_event(ep, BP_OPENED);
 		announce(fds[i], lens[i]);

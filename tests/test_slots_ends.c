@@ -101,6 +101,24 @@ static void test_slots_are_not_waited_for_when_broken_while_muted(void)
 	end(1, BP__FLOW_BROKEN);
 	CHECK_EQ(bp__flow_stage(&feeds[1]->flow), BP__FLOW_CUT);
 	check_waiter_gave_up();
+
+	start_with_one_waiting(false);
+	end(1, BP__FLOW_BROKEN);
+	bp__flow_mute(&feeds[1]->flow);
+	CHECK_EQ(bp__flow_stage(&feeds[1]->flow), BP__FLOW_CUT);
+	check_waiter_gave_up();
+}
+
+/* It is passed over when a slot is free; who clears the level may never come. */
+static void test_slots_are_not_waited_for_when_throttled_while_stopping(void)
+{
+	start_with_one_waiting(true);
+	end(1, BP__FLOW_STOPPING);
+	HOLDS_FOR_MS(!task_done(runners[1].task), 5);
+	set_throttled(1, true);
+	end_turn(0, 0);
+	join(1, -EPIPE);
+	finish_all();
 }
 
 /* Throttling holds no more: nothing will ever be sent. */
@@ -273,6 +291,7 @@ int main(int argc, char **argv)
 		TEST(test_slots_are_not_waited_for_when_cut),
 		TEST(test_slots_are_not_waited_for_when_stopping_while_passed_over),
 		TEST(test_slots_are_not_waited_for_when_broken_while_muted),
+		TEST(test_slots_are_not_waited_for_when_throttled_while_stopping),
 		TEST(test_slots_are_given_to_who_breaks_while_throttled),
 		TEST(test_slots_of_who_is_cut_within_its_turn_come_back),
 		TEST(test_slots_closed_waits_for_one_like_any_other),
