@@ -24,7 +24,8 @@ static const struct args_program program = {
 	"abuse",
 	"usage: abuse server PORT [QDISC]        receive payloads, slower than they come\n"
 	"       abuse client PORT [LOCALPORT]    send payloads as fast as it is let\n"
-	"       abuse compare [QDISC...]         both, for each discipline; a picture of it\n"
+	"       abuse compare [QDISC...]         both, for each discipline; a table, a picture\n"
+	"       abuse compare --scenario NAME    other abuse: hog, mix, announce, slow-reader\n"
 	"       abuse list                       the disciplines\n"
 	"\n"
 	"Each command has a --help of its own.\n"

@@ -5,6 +5,8 @@
  *
  * A child is always reaped. It has a process group of its own, so that Ctrl-C
  * reaches it only through compare; and it dies with compare, however that dies.
+ * One that is forked without an exec must not have had threads before: compare
+ * itself has none, and calls the library only for names.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -20,11 +22,17 @@
 
 #define KILL_AFTER_MS 5000
 
-static _Noreturn void become(const char *const argv[], int out, pid_t parent)
+/* Returns false when compare has died before it could be tied to. */
+static bool tie_to(pid_t parent)
 {
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent && dup2(out, STDOUT_FILENO) >= 0)
+	return getppid() == parent;
+}
+
+static _Noreturn void become(const char *const argv[], int out, pid_t parent)
+{
+	if (tie_to(parent) && dup2(out, STDOUT_FILENO) >= 0)
 		execv("/proc/self/exe", (char *const *)argv);
 	_exit(127);
 }
@@ -49,6 +57,19 @@ int child_start(struct child *child, const char *const argv[])
 	if (rc < 0)
 		close(ends[0]);
 	return rc;
+}
+
+int child_fork(struct child *child, int (*fn)(void *arg), void *arg)
+{
+	pid_t self = getpid();
+
+	memset(child, 0, sizeof *child);
+	child->fd = -1;
+	fflush(stdout);			/* or both would write what is in it */
+	child->pid = fork();
+	if (child->pid == 0)
+		_exit(tie_to(self) ? fn(arg) : 127);
+	return child->pid < 0 ? -errno : 0;
 }
 
 /* A line longer than the buffer is none of ours: it is handed on in pieces. */
@@ -106,4 +127,17 @@ void child_finish(struct child *child, uint64_t patience_ms,
 			kill(child->pid, SIGKILL);
 		sleep_until(now_ns() + TICK_NS / 4);
 	}
+}
+
+bool child_failed(const struct child *child, const char *who, char *out, size_t size)
+{
+	if (WIFSIGNALED(child->status))
+		snprintf(out, size, "the %s was killed by signal %d", who,
+		    WTERMSIG(child->status));
+	else if (WEXITSTATUS(child->status) != 0)
+		snprintf(out, size, "the %s exited with status %d", who,
+		    WEXITSTATUS(child->status));
+	else
+		return false;
+	return true;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * abuse_compare.h - one comparison, as its parts see it: abuse_compare.c runs it,
- * abuse_child.c keeps the processes, abuse_judge.c knows the bounds and the checks,
- * abuse_report.c writes table, TSV and JSON, abuse_svg.c draws.
+ * abuse_compare.h - what all scenarios of compare share: what was asked for, the
+ * processes they run, the memory they are seen to have, and the words of a verdict.
  */
 #ifndef ABUSE_COMPARE_H
 #define ABUSE_COMPARE_H
@@ -13,51 +12,52 @@
 
 #define RUNS_MAX 16
 
+struct scenario;		/* abuse_scenario.h */
+
+/* The command line, with the scenario's defaults where it says nothing. */
+struct asked {
+	const struct scenario *scenario;	/* NULL: flood */
+	uint64_t duration_ms, handle_rate, size, conns, mem_limit;
+	const char *out;			/* directory */
+	bool check, json;
+	const char *qdiscs[RUNS_MAX];		/* as given: "bytes:budget=64M" */
+	int qdiscs_n;
+};
+
+/* Each runs, reports and returns the exit status. */
+int flood_run(const struct asked *asked);
+int scenario_run(const struct asked *asked);
+
+/* ---- telling: abuse_compare.c ---------------------------------------- */
+
+/* Says what could not be done, and returns the exit status for it. */
+int compare_failed(const char *doing, const char *what, int err);
+void compare_verdict(const struct asked *asked, bool passed, const char *line);
+/* Write a file in the directory asked for. Returns the exit status. */
+int compare_write(const struct asked *asked, const char *name,
+    void (*write_to)(const void *arg, FILE *file), const void *arg);
+
+/* ---- memory over time: abuse_memory.c -------------------------------- */
+
 struct sample {
 	double seconds;
 	double resident;
 };
 
-enum run_bound { BOUND_NONE, BOUND_PLACES, BOUND_BUDGET };
-
-/* One discipline: what the server and the client said, what was seen of them. */
-struct run {
-	const char *qdisc;		/* as given: "bytes:budget=64M" */
-	enum run_bound bounded_by;
-	uint64_t places;
-
-	struct sample *samples;		/* of the server's resident memory */
-	size_t samples_n, samples_max;
-	double peak;			/* of them, bytes */
-	double slope;			/* of their second half, bytes a second */
-
-	char port[8];
-	double base, budget;		/* bytes */
-	double received, handled, queued, in_hand;	/* bytes */
-	double receiving_ns, handling_ns, wait_p50_ns, wait_p99_ns;
-	double throttled_share, rwnd_limited_share;
-	bool met_limit;			/* --mem-limit ended it */
-	bool done;			/* both have summed up */
-	struct text closed;		/* the reason the server gave for an end, if any */
-	char error[96];			/* what else went wrong; "" if nothing */
-
-	double bound;			/* bytes; 0 is none */
-	char bound_why[192];
+struct samples {
+	struct sample *all;
+	size_t n, max;
+	double peak;		/* bytes */
 };
 
-struct compare {
-	uint64_t duration_ms, handle_rate, size, conns, mem_limit;
-	const char *out;		/* directory */
-	bool check, json;
-	struct run runs[RUNS_MAX];
-	int runs_n;
-};
+/* A process that has just ended has no memory, and gives no sample. */
+void samples_take(struct samples *samples, double seconds, pid_t pid);
 
-/* ---- abuse_child.c ---------------------------------------------------------------- */
+/* ---- processes: abuse_child.c ---------------------------------------- */
 
 struct child {
 	pid_t pid;
-	int fd;				/* its stdout; -1 after the end */
+	int fd;				/* its stdout; -1 without, or after the end */
 	int status;			/* of waitpid(), once exited */
 	bool exited;
 	char text[2048];
@@ -66,26 +66,14 @@ struct child {
 
 /* Run this very program with other arguments. Returns a negative errno. */
 int child_start(struct child *child, const char *const argv[]);
+/* Run fn in a copy of this process, which shares only what is mapped shared. */
+int child_fork(struct child *child, int (*fn)(void *arg), void *arg);
 /* Hand each line it has written to fn; returns whether it still runs. */
 bool child_poll(struct child *child, void (*fn)(const char *line, void *arg), void *arg);
 /* Await its end, SIGTERM after patience_ms, SIGKILL 5 s later. */
 void child_finish(struct child *child, uint64_t patience_ms,
     void (*fn)(const char *line, void *arg), void *arg);
-
-/* ---- abuse_judge.c ---------------------------------------------------------------- */
-
-/* Fill in peak, slope and bound. */
-void judge_run(const struct compare *c, struct run *run);
-double judge_handled_rate(const struct run *run);	/* bytes a second */
-/* Call tell for each check; returns how many failed. */
-int judge_all(const struct compare *c,
-    void (*tell)(const struct compare *c, bool passed, const char *line));
-
-/* ---- abuse_report.c, abuse_svg.c --------------------------------------------------- */
-
-void report_table(const struct compare *c);
-void report_json(const struct compare *c);
-void report_tsv(const struct compare *c, FILE *file);
-void svg_draw(const struct compare *c, FILE *file);
+/* What was wrong with its end: false when nothing was. */
+bool child_failed(const struct child *child, const char *who, char *out, size_t size);
 
 #endif /* ABUSE_COMPARE_H */

@@ -6,9 +6,9 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include "abuse.h"
+#include "abuse_compare.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -100,4 +100,25 @@ size_t memory_limit_default(void)
 	if (group < memory)
 		memory = group;
 	return memory / 4 < LIMIT_MOST ? memory / 4 : LIMIT_MOST;
+}
+
+void samples_take(struct samples *samples, double seconds, pid_t pid)
+{
+	double resident = (double)memory_resident(pid);
+	struct sample *more;
+	size_t max;
+
+	if (resident <= 0)
+		return;
+	if (samples->n == samples->max) {
+		max = samples->max ? 2 * samples->max : 1024;
+		more = realloc(samples->all, max * sizeof *more);
+		if (!more)
+			return;
+		samples->all = more;
+		samples->max = max;
+	}
+	samples->all[samples->n++] = (struct sample){ seconds, resident };
+	if (resident > samples->peak)
+		samples->peak = resident;
 }

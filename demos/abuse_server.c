@@ -32,7 +32,7 @@ static struct args_program program = {
 	"abuse server",
 	"usage: abuse server [OPTION]... [ADDR:]PORT [QDISC]\n"
 	"Receive payloads (a 4-byte big-endian length before each) through the queueing\n"
-	"discipline QDISC (bytes; see abuse list), add up their lengths, and print a line\n"
+	"discipline QDISC (fair; see abuse list), add up their lengths, and print a line\n"
 	"a second.\n"
 	"\n"
 	"  --handle-rate N  handle so many bytes a second, 0 as many as come [200M]\n"
@@ -338,7 +338,7 @@ int abuse_server(int argc, char **argv)
 	int n = args_parse(&program, argc, argv, options, words, 1, 2), rc;
 	const char *addr = args_addr(&program, words[0]);
 
-	s.qdisc = n > 1 ? words[1] : "bytes";
+	s.qdisc = n > 1 ? words[1] : "fair";
 	if (bp_qdisc_parse(&config, s.qdisc) < 0)
 		args_refuse(&program, "'%s' is not a discipline; see abuse list", s.qdisc);
 	s.unbounded = config.qdisc == &bp_qdisc_unbounded;

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * abuse_svg.c - the picture: the server's memory over time, a line for each
- * discipline, its name at its end. One file without references; its colours follow
- * the reader's preference for light or dark.
+ * abuse_svg.c - paper, axes and labels of the pictures.
  */
-#include "abuse_compare.h"
+#define _POSIX_C_SOURCE 200809L
 
-#define WIDTH 960
-#define HEIGHT 452
-#define LEFT 76.0
-#define RIGHT 690.0			/* of the plot; labels lie to its right */
-#define TOP 96.0
-#define BOTTOM 414.0
+#include "abuse_svg.h"
+
+#include <bpthread.h>
+#include <math.h>
+#include <string.h>
+
+#define COLOURS 6			/* 0 is red */
 #define LABEL_GAP 38.0			/* two lines of text */
 
 static const char style[] =
     "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;"
     "font-size:13px;fill:#1f2328}\n"
     ".back{fill:#ffffff}.title{font-size:20px;font-weight:600}.name{font-weight:600}\n"
-    ".note{fill:#59636e}.num{font-size:12px;fill:#59636e}\n"
+    ".note{fill:#59636e}.num{font-size:12px;fill:#59636e}"
+    ".end{text-anchor:end}.middle{text-anchor:middle}\n"
     ".grid{stroke:#e4e8ec}.axis{stroke:#aeb6bf}.lead{stroke:#aeb6bf;fill:none}\n"
     ".limit{stroke:#59636e;stroke-dasharray:6 5;stroke-width:1.2}\n"
     ".line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\n"
@@ -26,7 +26,7 @@ static const char style[] =
     ".s4{stroke:#9a6700}.s5{stroke:#0e7490}\n"
     ".f0{fill:#cf222e}.f1{fill:#0969da}.f2{fill:#1a7f37}.f3{fill:#8250df}"
     ".f4{fill:#9a6700}.f5{fill:#0e7490}\n"
-    ".under{fill-opacity:.07}\n"
+    ".under{fill-opacity:.07}.faint{opacity:.45}\n"
     "@media (prefers-color-scheme:dark){\n"
     "text{fill:#e6edf3}.back{fill:#0d1117}.note,.num{fill:#9198a1}\n"
     ".grid{stroke:#21262d}.axis,.lead{stroke:#4b535d}.limit{stroke:#9198a1}\n"
@@ -36,208 +36,210 @@ static const char style[] =
     ".f4{fill:#e3b341}.f5{fill:#56d4dd}\n"
     ".under{fill-opacity:.12}\n}\n";
 
-struct plot {
-	FILE *file;
-	double seconds, bytes;		/* the far ends of the axes */
-};
-
-struct label {
-	const struct run *run;
-	int colour;
-	double x, y;			/* the end of its line */
-	double text_x, at;		/* where it is written */
-};
-
-static double x_of(const struct plot *p, double seconds)
+static int own_colour(const char *qdisc)
 {
-	return LEFT + (RIGHT - LEFT) * seconds / p->seconds;
+	static const struct bp_qdisc_ops *const order[COLOURS] = {
+		&bp_qdisc_unbounded, &bp_qdisc_bytes, &bp_qdisc_fair, &bp_qdisc_prio,
+		&bp_qdisc_one_place, &bp_qdisc_bounded,
+	};
+	struct bp_endpoint_config config = { 0 };
+	int i = 0;
+
+	bp_qdisc_parse(&config, qdisc);
+	while (i < COLOURS - 1 && order[i] != config.qdisc)
+		i++;
+	return i;
 }
 
-static double y_of(const struct plot *p, double bytes)
+int svg_colour(const struct asked *asked, int i)
 {
-	return BOTTOM - (BOTTOM - TOP) * bytes / p->bytes;
+	int colour = own_colour(asked->qdiscs[i]);
+
+	for (int k = 0; k < i; k++)	/* one with other parameters has it */
+		if (own_colour(asked->qdiscs[k]) == colour)
+			return 1 + (colour + i) % (COLOURS - 1);
+	return colour;
 }
 
-/* ---- the axes ------------------------------------------------------------------------ */
+/* ---- the names of ticks ---------------------------------------------- */
 
-static void draw_axes(const struct plot *p, double limit)
+static struct text in_units(double value, double step, const char *const *units, int n)
+{
+	struct text text;
+	int i = 0;
+
+	for (; i < n - 1 && value >= step * 0.9999; i++)
+		value /= step;
+	snprintf(text.s, sizeof text.s, "%.4g%s", value, value > 0 ? units[i] : "");
+	return text;
+}
+
+struct text svg_memory(double bytes)
+{
+	static const char *const units[] = { " B", " KiB", " MiB", " GiB" };
+
+	return in_units(bytes, 1024, units, 4);
+}
+
+struct text svg_traffic(double bytes)
+{
+	static const char *const units[] = { " B", " kB", " MB", " GB" };
+
+	return in_units(bytes, 1000, units, 4);
+}
+
+struct text svg_duration(double ns)
+{
+	static const char *const units[] = { " ns", " us", " ms", " s" };
+
+	return in_units(ns, 1000, units, 4);
+}
+
+struct text svg_seconds(double seconds)
+{
+	struct text text;
+
+	snprintf(text.s, sizeof text.s, "%.4g%s", seconds, seconds > 0 ? " s" : "");
+	return text;
+}
+
+/* ---- axes ------------------------------------------------------------ */
+
+static double part(const struct axis *axis, double value)
+{
+	if (axis->logarithmic)
+		return log(fmax(value, axis->from) / axis->from)
+		    / log(axis->to / axis->from);
+	return (value - axis->from) / (axis->to - axis->from);
+}
+
+double svg_x(const struct plot *p, double value)
+{
+	return p->left + (p->right - p->left) * part(&p->x, value);
+}
+
+double svg_y(const struct plot *p, double value)
+{
+	return p->bottom - (p->bottom - p->top) * part(&p->y, value);
+}
+
+/* The tick after this one; ticks are some six to an axis, logarithmic or not. */
+static double next_tick(const struct axis *axis, double tick)
 {
 	static const double steps[] = { 2, 2.5, 2 };	/* 1 2 5 10 20 50 ... */
-	double step = MIB / 16, y;
-	int k = 0;
+	double step = axis->base == 2 ? 1.0 / 64 : 1e-6;
 
-	while (p->bytes / step > 6)
-		step *= 2;
-	for (double v = 0; v <= p->bytes; v += step) {
-		y = y_of(p, v);
-		fprintf(p->file, "<path class=\"%s\" d=\"M%.0f %.1fH%.0f\"/>\n",
-		    v > 0 ? "grid" : "axis", LEFT, y, RIGHT);
-		fprintf(p->file, "<text class=\"num\" x=\"%.0f\" y=\"%.1f\" "
-		    "text-anchor=\"end\">", LEFT - 10, y + 4);
-		if (v >= 1024 * MIB)
-			fprintf(p->file, "%g GiB</text>\n", v / MIB / 1024);
-		else
-			fprintf(p->file, "%g%s</text>\n", v / MIB, v > 0 ? " MiB" : "");
-	}
-	for (step = 0.01; p->seconds / step > 10.5; k = (k + 1) % 3)
-		step *= steps[k];
-	for (double t = 0; t <= p->seconds * 1.0001; t += step)
-		fprintf(p->file, "<text class=\"num\" x=\"%.1f\" y=\"%.0f\" "
-		    "text-anchor=\"middle\">%.4g%s</text>\n", x_of(p, t), BOTTOM + 20, t,
-		    t + step > p->seconds * 1.0001 ? " s" : "");
-
-	y = y_of(p, limit);
-	fprintf(p->file, "<path class=\"limit\" d=\"M%.0f %.1fH%.0f\"/>\n", LEFT, y, RIGHT);
-	fprintf(p->file, "<text class=\"num\" x=\"%.0f\" y=\"%.1f\">memory limit %s</text>\n",
-	    LEFT + 8, y - 7, text_memory(limit).s);
+	if (axis->logarithmic)
+		return tick * axis->base;
+	for (int k = 0; (axis->to - axis->from) / step > 7; k++)
+		step *= axis->base == 2 ? 2 : steps[k % 3];
+	return tick + step;
 }
 
-/* ---- the lines ------------------------------------------------------------------------ */
-
-/* Of samples in a row that look the same only the first and the last are drawn. */
-static void draw_points(const struct plot *p, const struct run *run)
+void svg_text(FILE *file, const char *class, double x, double y, const char *text)
 {
-	double x, y, next, drawn = -1;
-
-	for (size_t i = 0; i < run->samples_n; i++) {
-		x = x_of(p, run->samples[i].seconds);
-		y = y_of(p, run->samples[i].resident);
-		next = i + 1 < run->samples_n ? y_of(p, run->samples[i + 1].resident) : -1;
-		if (i > 0 && y - drawn < 0.05 && drawn - y < 0.05
-		    && next - y < 0.05 && y - next < 0.05)
-			continue;
-		fprintf(p->file, "%c%.1f %.1f", i > 0 ? 'L' : 'M', x, y);
-		drawn = y;
-	}
-}
-
-static void draw_line(const struct plot *p, const struct label *label)
-{
-	const struct run *run = label->run;
-
-	if (run->bounded_by == BOUND_NONE) {
-		fprintf(p->file, "<path class=\"under f%d\" d=\"", label->colour);
-		draw_points(p, run);
-		fprintf(p->file, "L%.1f %.0fL%.1f %.0fZ\"/>\n", label->x, BOTTOM,
-		    x_of(p, run->samples[0].seconds), BOTTOM);
-	}
-	fprintf(p->file, "<path class=\"line s%d\" d=\"", label->colour);
-	draw_points(p, run);
-	fprintf(p->file, "\"/>\n<circle class=\"f%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\"/>\n",
-	    label->colour, label->x, label->y);
-}
-
-/* ---- the labels ------------------------------------------------------------------------ */
-
-static void print_escaped(FILE *file, const char *text)
-{
+	fprintf(file, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">", class, x, y);
 	for (; *text; text++)
 		if (*text == '<' || *text == '>' || *text == '&')
 			fprintf(file, "&#%d;", *text);
 		else
 			fputc(*text, file);
+	fprintf(file, "</text>\n");
 }
 
-static void draw_label(const struct plot *p, const struct label *label)
+void svg_y_axis(const struct plot *p)
 {
-	const struct run *run = label->run;
-	double x = label->text_x;
-
-	fprintf(p->file, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n",
-	    label->x + 7, label->y, x - 6, label->at);
-	fprintf(p->file, "<text class=\"name f%d\" x=\"%.1f\" y=\"%.1f\">", label->colour,
-	    x, label->at);
-	print_escaped(p->file, run->qdisc);
-	fprintf(p->file, "</text>\n<text class=\"num\" x=\"%.1f\" y=\"%.1f\">", x,
-	    label->at + 16);
-	if (run->met_limit)
-		fprintf(p->file, "met the limit after %.1f s</text>\n",
-		    run->samples[run->samples_n - 1].seconds);
-	else
-		fprintf(p->file, "%s, sender held back %.0f %%</text>\n",
-		    text_memory(run->peak).s, 100 * run->throttled_share);
+	for (double v = p->y.from; v <= p->y.to * 1.0001; v = next_tick(&p->y, v)) {
+		fprintf(p->file, "<path class=\"%s\" d=\"M%.0f %.1fH%.0f\"/>\n",
+		    v > p->y.from ? "grid" : "axis", p->left, svg_y(p, v), p->right);
+		svg_text(p->file, "num end", p->left - 10, svg_y(p, v) + 4,
+		    p->y.name(v).s);
+	}
 }
 
-/* Labels in the order of their lines' ends, from the top, and far enough apart. */
-static void place_labels(struct label *labels, int n)
+void svg_x_axis(const struct plot *p, bool grid)
 {
-	struct label moving;
-	int i, k;
+	for (double v = p->x.from; v <= p->x.to * 1.0001; v = next_tick(&p->x, v)) {
+		if (grid)
+			fprintf(p->file, "<path class=\"grid\" d=\"M%.1f %.0fV%.0f\"/>\n",
+			    svg_x(p, v), p->top, p->bottom);
+		svg_text(p->file, "num middle", svg_x(p, v), p->bottom + 20,
+		    p->x.name(v).s);
+	}
+}
 
-	for (i = 1; i < n; i++) {
+void svg_limit(const struct plot *p, double y_value, const char *text)
+{
+	double y = svg_y(p, y_value);
+
+	fprintf(p->file, "<path class=\"limit\" d=\"M%.0f %.1fH%.0f\"/>\n", p->left, y,
+	    p->right);
+	svg_text(p->file, "num", p->left + 8, y - 7, text);
+}
+
+/* ---- labels ---------------------------------------------------------- */
+
+static void sort(struct svg_label *labels, int n)
+{
+	struct svg_label moving;
+	int k;
+
+	for (int i = 1; i < n; i++) {
 		moving = labels[i];
 		for (k = i; k > 0 && labels[k - 1].at > moving.at; k--)
 			labels[k] = labels[k - 1];
 		labels[k] = moving;
 	}
-	for (i = 1; i < n; i++)
-		if (labels[i].at < labels[i - 1].at + LABEL_GAP)
-			labels[i].at = labels[i - 1].at + LABEL_GAP;
-	if (n && labels[n - 1].at > BOTTOM - 12)
-		labels[n - 1].at = BOTTOM - 12;
-	for (i = n - 1; i > 0; i--)
-		if (labels[i - 1].at > labels[i].at - LABEL_GAP)
-			labels[i - 1].at = labels[i].at - LABEL_GAP;
 }
 
-static int make_labels(const struct compare *c, const struct plot *p,
-    struct label *labels)
+static void place(const struct plot *p, struct svg_label *labels, int n)
 {
-	const struct sample *last;
-	const struct run *run;
-	int n = 0, colour = 0;
-
-	for (int i = 0; i < c->runs_n; i++) {
-		run = &c->runs[i];
-		if (!run->samples_n)
-			continue;
-		last = &run->samples[run->samples_n - 1];
-		labels[n].run = run;
-		labels[n].colour = run->bounded_by == BOUND_NONE ? 0 : 1 + colour++ % 5;
-		labels[n].x = x_of(p, last->seconds);
-		labels[n].y = y_of(p, last->resident);
+	for (int i = 0; i < n; i++) {
 		/* those that ran to the end stand in a column */
-		labels[n].text_x = (labels[n].x > RIGHT - 20 ? RIGHT : labels[n].x) + 26;
-		/* below the dashed line, not across it */
-		labels[n].at = labels[n].y + (run->met_limit ? 26 : 4);
-		n++;
+		labels[i].text_x = fmin(fmax(labels[i].x + 26, 0), p->right + 26);
+		if (labels[i].x > p->right - 20)
+			labels[i].text_x = p->right + 26;
+		labels[i].at += labels[i].y + 4;
 	}
-	place_labels(labels, n);
-	return n;
+	sort(labels, n);
+	for (int i = 1; i < n; i++)
+		labels[i].at = fmax(labels[i].at, labels[i - 1].at + LABEL_GAP);
+	if (n)
+		labels[n - 1].at = fmin(labels[n - 1].at, p->bottom - 12);
+	for (int i = n - 1; i > 0; i--)
+		labels[i - 1].at = fmin(labels[i - 1].at, labels[i].at - LABEL_GAP);
 }
 
-/* ---- the picture ------------------------------------------------------------------------ */
-
-static double far_end(const struct compare *c)
+void svg_labels(const struct plot *p, struct svg_label *labels, int n)
 {
-	double most = (double)c->mem_limit;
+	const struct svg_label *l;
+	char class[16];
 
-	for (int i = 0; i < c->runs_n; i++)
-		most = c->runs[i].peak > most ? c->runs[i].peak : most;
-	return most * 1.06;
+	place(p, labels, n);
+	for (int i = 0; i < n; i++) {
+		l = &labels[i];
+		snprintf(class, sizeof class, "name f%d", l->colour);
+		fprintf(p->file, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n",
+		    l->x + 7, l->y, l->text_x - 6, l->at);
+		svg_text(p->file, class, l->text_x, l->at, l->name);
+		svg_text(p->file, "num", l->text_x, l->at + 16, l->note);
+	}
 }
 
-void svg_draw(const struct compare *c, FILE *file)
-{
-	struct plot p = { file, (double)c->duration_ms / 1e3, far_end(c) };
-	struct label labels[RUNS_MAX];
-	int n = make_labels(c, &p, labels);
+/* ---- the paper ------------------------------------------------------- */
 
-	fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" "
-	    "width=\"%d\" height=\"%d\" role=\"img\">\n"
-	    "<title>Resident memory of a server that is fed faster than it handles, for "
-	    "each queueing discipline</title>\n<style>\n%s</style>\n"
-	    "<rect class=\"back\" width=\"%d\" height=\"%d\" rx=\"8\"/>\n",
-	    WIDTH, HEIGHT, WIDTH, HEIGHT, style, WIDTH, HEIGHT);
-	fprintf(file, "<text class=\"title\" x=\"24\" y=\"40\">Fed three times faster than it "
-	    "handles</text>\n<text class=\"note\" x=\"24\" y=\"62\">Resident memory of a server: "
-	    "payloads of %s offered at %.4g MB/s, handled at %.4g MB/s</text>\n",
-	    text_memory((double)c->size).s, 3e-6 * (double)c->handle_rate,
-	    1e-6 * (double)c->handle_rate);
-	draw_axes(&p, (double)c->mem_limit);
-	for (int i = 0; i < n; i++)
-		draw_line(&p, &labels[i]);
-	for (int i = 0; i < n; i++)
-		draw_label(&p, &labels[i]);
+void svg_begin(FILE *file, double height, const char *title, const char *note)
+{
+	fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" "
+	    "width=\"%.0f\" height=\"%.0f\" role=\"img\">\n<title>%s: %s</title>\n"
+	    "<style>\n%s</style>\n"
+	    "<rect class=\"back\" width=\"%.0f\" height=\"%.0f\" rx=\"8\"/>\n",
+	    SVG_WIDTH, height, SVG_WIDTH, height, title, note, style, SVG_WIDTH, height);
+	svg_text(file, "title", 24, 40, title);
+	svg_text(file, "note", 24, 62, note);
+}
+
+void svg_end(FILE *file)
+{
 	fprintf(file, "</svg>\n");
 }

@@ -368,7 +368,7 @@ BP_API void bp_conn_abort(struct bp_conn *conn, enum bp_reason why);
 
 /*
  * Wait until its socket is gone and its last handler has returned. -EDEADLK: in one
- * of its callbacks, or in a handler while handlers_max allows it no other.
+ * of its callbacks, or in a handler of its endpoint where handlers_max is set.
  */
 BP_API int bp_conn_wait_closed(struct bp_conn *conn, int timeout_ms);
 

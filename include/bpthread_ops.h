@@ -7,10 +7,11 @@
  * the locking, the waiting and the waking; it calls every function under one lock,
  * so none may block, allocate without bound, or call back into the library.
  *
- * It sees at most one item of a connection in each queue, the oldest: wire order
- * within a connection is kept by the library and cannot be broken here. An event
- * of a connection that is muted, throttled (and coupled) or in a consumer's hands
- * is not shown.
+ * It sees at most one event of a connection, the oldest: wire order within a connection
+ * is kept by the library and cannot be broken here. At the gate a reader asks for one
+ * frame at a time; a small one that is kept (bp_buf_ref) asks beside it, and cancels at
+ * once if it is not granted. An event of a connection that is muted, throttled (and
+ * coupled) or in a consumer's hands is not shown.
  */
 #ifndef BPTHREAD_OPS_H
 #define BPTHREAD_OPS_H

@@ -230,6 +230,7 @@ struct bp__chunk *bp__chunk_new(struct bp__flow *flow)
 		return NULL;
 	chunk = block ? bp__qdisc_block(flow->q, cap) : malloc(cap);
 	if (!chunk) {
+		atomic_fetch_sub(&peer->in_hand, cap);
 		bp__flow_release(flow, peer, cap, BP__HELD_CHUNK, NULL, 0);
 		return NULL;
 	}
@@ -238,6 +239,12 @@ struct bp__chunk *bp__chunk_new(struct bp__flow *flow)
 	chunk->cap = cap;
 	atomic_init(&chunk->refs, 1);
 	return chunk;
+}
+
+void bp__chunk_let_go(struct bp__chunk *chunk)
+{
+	atomic_fetch_sub(&chunk->peer->in_hand, chunk->cap);
+	bp__chunk_unref(chunk);
 }
 
 void bp__chunk_unref(struct bp__chunk *chunk)

@@ -72,8 +72,10 @@ static inline struct bp__buf *bp__buf_of(struct bp_buf *pub)
 	return bp__container_of(pub, struct bp__buf, pub);
 }
 
-/* A chunk within the flow's guarantee; NULL when that has no room, or no memory. */
+/* A chunk for the flow's reader; NULL: there is no room just now, or no memory. */
 struct bp__chunk *bp__chunk_new(struct bp__flow *flow);
+/* Its reader is through with it; or with a slice of it, whoever had that. */
+void bp__chunk_let_go(struct bp__chunk *chunk);
 void bp__chunk_unref(struct bp__chunk *chunk);
 /* What one costs, and the bytes that fit it; 0: this flow has none. */
 size_t bp__chunk_cap(const struct bp__flow *flow);

@@ -61,6 +61,7 @@ struct bp__conn_owner {
 struct bp__pace {
 	uint64_t since_ns;		/* what it is measured of began then */
 	uint64_t began_ns, ends_ns;	/* the window */
+	uint64_t paused_ns;		/* since when it need not move; or 0 */
 	uint64_t bytes;			/* that had gone when it began */
 	bool grace;			/* this window is, and not measured */
 	bool slow;			/* the last one was */

@@ -92,25 +92,37 @@ static uint64_t check_idle(struct bp_conn *c, uint64_t now)
 	return BP__NEVER;
 }
 
+static void pause_pace(struct bp__pace *pace, uint64_t now)
+{
+	if (pace->since_ns != 0 && pace->paused_ns == 0)
+		pace->paused_ns = now;
+}
+
+/* The window goes on where it was: else a pause now and then would be a new grace. */
+static void resume_pace(struct bp__pace *pace, uint64_t now)
+{
+	if (pace->paused_ns == 0)
+		return;
+	pace->began_ns += now - pace->paused_ns;
+	pace->ends_ns += now - pace->paused_ns;
+	pace->paused_ns = 0;
+}
+
 /*
  * Is it too slow: below rate_min in the last whole window of rate_ms, the first of
- * which follows on as much grace? since_ns is when what moves the bytes began, 0: there
- * is nothing that should move.
+ * which follows on as much grace? since_ns is when what moves the bytes began.
  */
 static bool too_slow(struct bp__pace *pace, const struct bp_conn_config *config,
     uint64_t since_ns, uint64_t bytes, uint64_t now, uint64_t *next)
 {
-	uint64_t window = config->rate_ms < 0 ? 0 : (uint64_t)config->rate_ms * BP__MS;
+	uint64_t window = (uint64_t)config->rate_ms * BP__MS;
 	double due;
 
-	if (since_ns == 0 || window == 0) {
-		pace->since_ns = 0;
-		return false;
-	}
 	if (pace->since_ns != since_ns)
 		*pace = (struct bp__pace){
 			.since_ns = since_ns, .ends_ns = since_ns + window, .grace = true,
 		};
+	resume_pace(pace, now);
 	if (now >= pace->ends_ns) {
 		due = (double)config->rate_min * (double)(now - pace->began_ns) / 1e9;
 		pace->slow = !pace->grace && (double)(bytes - pace->bytes) < due;
@@ -129,19 +141,27 @@ static uint64_t check_rate_in(struct bp_conn *c, uint64_t now)
 	uint64_t since = atomic_load_explicit(&c->frame_since_ns, memory_order_relaxed);
 	uint64_t next = BP__NEVER;
 
+	if (since == 0 || c->config.rate_ms < 0)
+		return BP__NEVER;
 	if (!bp__flow_may_go_on(&c->flow))
-		since = 0;		/* it is we who do not read */
-	if (too_slow(&c->pace_in, &c->config, since, atomic_load(&c->bytes_in), now,
+		pause_pace(&c->pace_in, now);	/* it is we who do not read */
+	else if (too_slow(&c->pace_in, &c->config, since, atomic_load(&c->bytes_in), now,
 	    &next) && bp__flow_presses(&c->flow))
 		bp__conn_break(c, BP_REASON_STALLED_FRAME, 0);
 	return next;
 }
 
-/* So has a throttled one's peer to read, while its events hold such memory. */
+/*
+ * So has a throttled one's peer to read, while its events hold such memory. It is the
+ * same throttling until there was none for a whole window.
+ */
 static uint64_t check_rate_out(struct bp_conn *c, uint64_t now)
 {
+	struct bp__pace *pace = &c->pace_out;
 	uint64_t since = 0, taken = 0, next = BP__NEVER;
 
+	if (c->config.rate_ms < 0)
+		return BP__NEVER;
 	bp__lock(&c->lock);
 	if (atomic_load(&c->throttled) && c->state == BP__OPEN) {
 		since = c->throttled_since_ns;
@@ -149,7 +169,16 @@ static uint64_t check_rate_out(struct bp_conn *c, uint64_t now)
 			taken = atomic_load(&c->bytes_out);
 	}
 	bp__conn_unlock(c);
-	if (too_slow(&c->pace_out, &c->config, since, taken, now, &next)
+	if (since == 0) {
+		pause_pace(pace, now);
+		return BP__NEVER;
+	}
+	if (pace->paused_ns > 0
+	    && now - pace->paused_ns >= (uint64_t)c->config.rate_ms * BP__MS)
+		pace->since_ns = 0;
+	if (pace->since_ns != 0)
+		since = pace->since_ns;
+	if (too_slow(pace, &c->config, since, taken, now, &next)
 	    && bp__flow_presses(&c->flow))
 		bp__conn_break(c, BP_REASON_STALLED_WRITE, 0);
 	return next;

@@ -17,6 +17,7 @@
 #define FDS_KEPT 64		/* descriptors left to the rest of the process */
 #define TICK_MS 500		/* a reset is noticed within a second */
 #define FRAME_MAX (16 * MIB)
+#define FRAME_LIMIT (SIZE_MAX >> (sizeof(size_t) > 4 ? 16 : 3))	/* so sums fit */
 #define BANDS_MAX 64u
 
 static void or_size(size_t *field, size_t value)
@@ -126,7 +127,7 @@ static bool admits(const struct bp_endpoint *ep, const struct bp_conn_config *co
 {
 	size_t len = frame_max + config->framer->head_max + config->framer->tail_max;
 
-	return frame_max < SIZE_MAX / 4 && frame_cost(len) <= ep->qdisc.cost_max;
+	return frame_max <= FRAME_LIMIT && frame_cost(len) <= ep->qdisc.cost_max;
 }
 
 static int frame_defaults(struct bp_conn_config *config, const struct bp_endpoint *ep)
@@ -140,7 +141,7 @@ static int frame_defaults(struct bp_conn_config *config, const struct bp_endpoin
 	    || framer->tail_max > BP__TAIL_MAX)
 		return -EINVAL;
 	if (config->frame_max == BP_UNLIMITED && ep->qdisc.cost_max == BP_UNLIMITED)
-		config->frame_max = SIZE_MAX / 8;
+		config->frame_max = FRAME_LIMIT;
 	if (config->frame_max == 0) {
 		config->frame_max = framer == &bp_framer_line ? 16 * KIB : FRAME_MAX;
 		while (config->frame_max > 0 && !admits(ep, config, config->frame_max))

@@ -7,6 +7,8 @@
  * What a reader waits for, in the order it meets it:
  *
  *	may_read	nobody mutes it; not throttled, if coupled
+ *	await_guarantee	small frames: that its own events are handled, when they fill
+ *			its guarantee and the pool has no chunk for it
  *	reserve		the gate: memory, before the frame is read (R8: while it waits it
  *			holds nothing of the shared pool)
  *	put, place	the gate of those disciplines that count places, frame in hand
@@ -223,6 +225,8 @@ void bp__flow_mute(struct bp__flow *flow)
 			set_stage_locked(flow, BP__FLOW_CUT);
 		else if (!bp__flow_next_is_last(flow))
 			bp__flow_hide_locked(flow);
+		if (flow->parked && bp__flow_stage(flow) != BP__FLOW_OPEN)
+			bp__signal(&flow->reader_cond);	/* it waits in vain now */
 	}
 	bp__qdisc_leave(q, flow);
 }

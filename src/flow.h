@@ -143,11 +143,13 @@ static inline struct bp__peer *bp__flow_charged(const struct bp__flow *flow)
 }
 
 /*
- * Charge cost if that needs no waiting. within: of the guarantee alone. Returns whom it
+ * Charge cost if that needs no waiting. chunk: it is one, which the reader may hold while
+ * it waits; what the readers of a peer so hold stays within its guarantee, so that once
+ * its events are handled nothing of the pool is held by who waits (R8). Returns whom it
  * was charged to, or NULL.
  */
 struct bp__peer *bp__flow_try_reserve(struct bp__flow *flow, size_t cost,
-    size_t block, bool within);
+    size_t block, bool chunk);
 
 #define BP__EVENT_COST ((size_t)288)	/* an event, as allocated */
 
@@ -206,8 +208,8 @@ bool bp__flow_is_waited_for(const struct bp__flow *flow);
 /* ---- whom it is accounted to: peer.c ------------------------------------ */
 
 /*
- * Where it comes from: it counts there, and belongs to that peer if addresses are.
- * Returns -ENOMEM, and if it is limited -EUSERS: too many do.
+ * Where it comes from, or goes: it belongs to that peer if addresses are peers; and if
+ * it is limited it counts there. Returns -ENOMEM, -EUSERS: too many do.
  */
 int bp__flow_locate(struct bp__flow *flow, const struct bp__key *host, bool limited);
 /* Whom it is, for its next frames. Returns -ENOMEM. */

@@ -251,30 +251,32 @@ int bp__flow_reserve(struct bp__flow *flow, size_t cost, unsigned band, size_t b
 }
 
 struct bp__peer *bp__flow_try_reserve(struct bp__flow *flow, size_t cost,
-    size_t block, bool within)
+    size_t block, bool chunk)
 {
 	struct bp__request request = {
 		.flow = flow, .block = block, .item.cost = cost,
 	};
 	struct bp__qdisc *q = flow->q;
-	struct bp_peer *peer;
+	size_t guarantee;
 	bool granted = true;
 
 	bp__lock(&q->lock);
 	request.peer = flow->peer;
 	request.item.band = atomic_load(&flow->band);
-	peer = &flow->peer->gate;
+	guarantee = flow->peer->gate.guarantee;
 	if (q->gate.ops->after_read) {
 		charge_locked(&request);
-	} else if (within && q->budget != BP_UNLIMITED
-	    && peer->held + cost > peer->guarantee) {
+	} else if (chunk && q->budget != BP_UNLIMITED
+	    && atomic_load(&request.peer->in_hand) + cost > guarantee) {
 		granted = false;
 	} else if (!ask_locked(&request)) {
 		cancel_locked(&request);
 		granted = false;
 	}
-	if (granted && within)
+	if (granted && chunk) {
 		flow->reader_held += cost;
+		atomic_fetch_add(&request.peer->in_hand, cost);
+	}
 	bp__qdisc_leave(q, NULL);
 	return granted ? request.peer : NULL;
 }

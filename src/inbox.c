@@ -24,7 +24,7 @@ void bp__inbox_init(struct bp__inbox *in, struct bp_conn *c)
 void bp__inbox_drop_chunk(struct bp__inbox *in)
 {
 	if (in->chunk)
-		bp__chunk_unref(in->chunk);
+		bp__chunk_let_go(in->chunk);
 	in->chunk = NULL;
 	in->base = in->small;
 	in->cap = BP__SMALL;
@@ -223,8 +223,8 @@ static bool to_chunk(struct bp__inbox *in)
 }
 
 /*
- * The same, in the end: frame by frame from the pool would be far slower, and queue
- * far more. Who waits has no more than fits the stack.
+ * A chunk, if need be by waiting until the reader's own events leave room for it: frame
+ * by frame from the pool would be far slower. Who waits has no more than fits the stack.
  */
 static bool to_chunk_at_last(struct bp__inbox *in)
 {
@@ -236,7 +236,8 @@ static bool to_chunk_at_last(struct bp__inbox *in)
 		return false;
 	bp__inbox_to_small(in);
 	bp__whereabouts(c, BP__WAITING);
-	bp__flow_await_guarantee(&c->flow, bp__chunk_cap(&c->flow));
+	/* half of it: to be woken for each chunk costs more than the chunk does */
+	bp__flow_await_guarantee(&c->flow, c->flow.q->guarantee / 2);
 	bp__whereabouts(c, BP__ELSEWHERE);
 	return to_chunk(in);
 }

@@ -87,7 +87,8 @@ static int read_known(struct bp__inbox *in, const struct bp__frame *frame,
 		have += (size_t)n;
 	}
 	in->skip = frame->tail;
-	in->busy = false;	/* the next header comes alone: its payload uncopied */
+	/* after a large one the next header comes alone: its payload uncopied */
+	in->busy = frame->len <= bp__chunk_room(&in->c->flow) / 2;
 	return 1;
 }
 

@@ -25,6 +25,8 @@ int bp__table_init(struct bp__table *table, size_t n)
 	if (!table->lists)
 		return -ENOMEM;
 	table->mask = size - 1;
+	/* no peer can tell which keys fall together */
+	table->seed = bp__now_ns() ^ (uintptr_t)table->lists << 16;
 	for (size_t i = 0; i < size; i++)
 		bp__list_init(&table->lists[i]);
 	return 0;
@@ -40,7 +42,7 @@ struct bp__list *bp__table_list(const struct bp__table *table,
     const struct bp__key *key)
 {
 	/* Fibonacci hashing (Knuth, TAOCP 3, 6.4): an odd 2^64 / golden ratio */
-	uint64_t hash = (key->low ^ key->high * 31 ^ (uint64_t)key->kind)
+	uint64_t hash = (key->low ^ key->high * 31 ^ (uint64_t)key->kind ^ table->seed)
 	    * UINT64_C(0x9E3779B97F4A7C15);
 
 	return &table->lists[(size_t)(hash >> 40) & table->mask];
@@ -116,6 +118,7 @@ void bp__peer_check_locked(struct bp__qdisc *q, struct bp__peer *peer)
 {
 	if (peer->refs > 0 || peer->gate.held > 0)
 		return;
+	assert(atomic_load(&peer->in_hand) == 0);
 	if (q->gate.ops->peer_gone)
 		q->gate.ops->peer_gone(q->gate.state, &peer->gate);
 	if (q->order.ops->peer_gone && q->order.ops != q->gate.ops)
@@ -192,16 +195,17 @@ int bp__flow_set_peer(struct bp__flow *flow, uint64_t key, unsigned weight,
 	return 0;
 }
 
-/* How many connections come from there; each holds its place still. */
-static size_t count_host_locked(const struct bp__list *list, const struct bp__key *host)
+/* Do so many connections come from there? Each holds its place still. */
+static bool is_full_locked(const struct bp__list *list, const struct bp__key *host,
+    size_t max)
 {
 	const struct bp__list *link;
 	size_t n = 0;
 
-	for (link = list->next; link != list; link = link->next)
+	for (link = list->next; link != list && n < max; link = link->next)
 		n += bp__key_equal(&bp__container_of(link, struct bp__flow,
 		    host_link)->host, host);
-	return n;
+	return n >= max;
 }
 
 int bp__flow_locate(struct bp__flow *flow, const struct bp__key *host, bool limited)
@@ -212,22 +216,24 @@ int bp__flow_locate(struct bp__flow *flow, const struct bp__key *host, bool limi
 	int rc = 0;
 
 	if (q->peer_by == BP_PEER_ADDR) {
-		spare = bp__peer_new(q, host, flow->peer->gate.weight);
+		spare = bp__peer_new(q, host, BP__WEIGHT_DEFAULT);
 		if (!spare)
 			return -ENOMEM;
 	}
 	bp__lock(&q->lock);
-	if (q->hosts.lists) {
+	if (limited && q->hosts.lists) {
 		list = bp__table_list(&q->hosts, host);
-		if (limited && count_host_locked(list, host) >= q->conns_per_addr) {
+		if (is_full_locked(list, host, q->conns_per_addr)) {
 			rc = -EUSERS;
 		} else {
 			flow->host = *host;
 			bp__list_append(list, &flow->host_link);
 		}
 	}
-	if (rc == 0 && spare)
+	if (rc == 0 && spare) {
+		set_weight_locked(spare, flow->peer->gate.weight);
 		join_locked(flow, host, &spare);
+	}
 	bp__qdisc_leave(q, NULL);
 	free(spare);
 	return rc;

@@ -10,6 +10,8 @@
 #ifndef BP_PEER_H
 #define BP_PEER_H
 
+#include <stdatomic.h>
+
 #include <bpthread_ops.h>
 
 #include "list.h"
@@ -38,6 +40,7 @@ struct bp__peer {
 	struct bp__list link;	/* among those whose key falls together; or gone ones */
 	struct bp__key key;
 	size_t refs;		/* connections, requests, and events that are shown */
+	atomic_size_t in_hand;	/* chunks its readers hold; within the guarantee (R8) */
 	bool guaranteed;
 };
 
@@ -45,6 +48,7 @@ struct bp__peer {
 struct bp__table {
 	struct bp__list *lists;		/* NULL: there is no table */
 	size_t mask;
+	uint64_t seed;
 };
 
 /* For about n keys. Returns -ENOMEM. */

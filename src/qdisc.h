@@ -118,9 +118,10 @@ static inline size_t bp__qdisc_cost_max(const struct bp_endpoint_config *config)
 {
 	size_t pool, peer_room;
 
-	if (!bp__qdisc_budgeted(config->qdisc) || config->budget == BP_UNLIMITED)
+	if (!bp__qdisc_budgeted(config->qdisc))
 		return BP_UNLIMITED;
-	pool = config->budget - config->conns_max * config->guarantee;
+	pool = config->budget == BP_UNLIMITED ? BP_UNLIMITED
+	    : config->budget - config->conns_max * config->guarantee;
 	if (config->qdisc != &bp_qdisc_fair)
 		return pool;
 	peer_room = config->peer_max > config->guarantee

@@ -83,7 +83,7 @@ static struct fair_peer *activate(struct fair *fair, struct bp_peer *peer)
 	return p;
 }
 
-static void rest(struct fair *fair, struct fair_peer *p)
+static void deactivate_if_idle(struct fair *fair, struct fair_peer *p)
 {
 	if (p->peer->held > 0 || p->gate.items.first || p->order.items.first)
 		return;
@@ -122,14 +122,16 @@ static struct bp_item *look_at_eased(struct fair *fair)
 	item = p->gate.items.first;
 	if (item && bp__share_guaranteed(item)) {
 		bp__wfq_disarm(&fair->gate, &p->gate);
-		bp__wfq_pay(&fair->gate, &p->gate, item->cost, p->weight);
+		bp__wfq_pay(&fair->gate, &p->gate, item->cost, p->weight,
+		    peer->guarantee);
 		return leave(fair, item);
 	}
 	fair->eased = NULL;
 	/* I3 */
 	if (item && !p->gate.armed && peer->held <= fair->peer_max
 	    && item->cost <= fair->peer_max - peer->held)
-		bp__wfq_arm(&fair->gate, &p->gate, item->cost, p->weight);
+		bp__wfq_arm(&fair->gate, &p->gate, item->cost, p->weight,
+		    fair->weights);
 	return NULL;
 }
 
@@ -170,7 +172,7 @@ static void fair_cancel(void *q, struct bp_item *item)
 	if (p->gate.items.first == item)
 		bp__wfq_disarm(&fair->gate, &p->gate);
 	leave(fair, item);
-	rest(fair, p);
+	deactivate_if_idle(fair, p);
 }
 
 static void fair_release(void *q, struct bp_peer *peer, size_t cost)
@@ -179,7 +181,7 @@ static void fair_release(void *q, struct bp_peer *peer, size_t cost)
 
 	bp__share_give(&fair->share, peer, cost);
 	fair->eased = peer;
-	rest(fair, fair_of(peer));
+	deactivate_if_idle(fair, fair_of(peer));
 }
 
 /* ---- the delay ---------------------------------------------------------- */
@@ -228,7 +230,7 @@ static void arm_order(struct fair *fair, struct fair_peer *p)
 {
 	if (p->order.items.first)
 		bp__wfq_arm(&fair->order, &p->order, p->order.items.first->cost,
-		    p->weight);
+		    p->weight, fair->weights);
 }
 
 static void fair_put(void *q, struct bp_item *item)
@@ -255,7 +257,7 @@ static struct bp_item *fair_take(void *q)
 	bp__wfq_serve(&fair->order, entity, item->cost, fair->weights);
 	bp__line_remove(&entity->items, item);
 	arm_order(fair, p);
-	rest(fair, p);
+	deactivate_if_idle(fair, p);
 	if (fair->target_ns > 0)
 		note_delay(fair, item->arrived_ns);
 	return item;
@@ -272,7 +274,7 @@ static void fair_remove(void *q, struct bp_item *item)
 	bp__line_remove(&p->order.items, item);
 	if (first)
 		arm_order(fair, p);
-	rest(fair, p);
+	deactivate_if_idle(fair, p);
 }
 
 const struct bp_qdisc_ops bp_qdisc_fair = {

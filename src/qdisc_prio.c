@@ -4,9 +4,9 @@
  * lower band waits while there is one of a higher band, and within a band they come
  * as they arrived.
  *
- * The gate keeps room for the higher bands: band b of n is granted memory only while
- * (n - b)/n of the pool is not full. So traffic of low bands cannot hold what high
- * ones need. An empty pool admits any one frame. The first of the highest band that
+ * The gate keeps room for the higher bands: band b of n fills at most (n - b)/n of the
+ * pool; a frame larger than that is granted when no more is used. So traffic of low
+ * bands cannot hold what high ones need. The first of the highest band that
  * waits is not passed by; guarantees are granted aside, as in bytes.
  *
  * min_share softens it: every band that waits is owed that part of the bytes. What
@@ -38,6 +38,7 @@ static struct bp_item *next_of(const struct bands *bands, first_fn *first,
 		if (!item)
 			continue;
 		if (bands->min_share > 0
+		    && bands->owed[b] > 0
 		    && bands->owed[b] >= (uint64_t)item->cost * 100) {
 			*ret_owed = true;
 			return item;
@@ -127,8 +128,9 @@ static struct bp_item *prio_grant(void *q)
 	if (!item || !bp__share_fits(share, item))
 		return NULL;
 	limit = limit_of(prio, (unsigned)item->key, owed);
-	if (share->used > 0 && (share->used > limit
-	    || bp__share_cost(item) > limit - share->used))
+	/* one frame that is larger than its band's part may begin within that */
+	if (share->used > limit || (bp__share_cost(item) <= limit
+	    && bp__share_cost(item) > limit - share->used))
 		return NULL;
 	pay(&prio->at_gate, first_waiting, prio, item, (unsigned)item->key);
 	return bp__lines_grant(&prio->lines, item);

@@ -9,6 +9,7 @@
 #include "list.h"
 
 #define UNIT 64				/* of a tag, in a byte of weight 1 */
+#define FADES 1024			/* by that part with each that is served */
 
 static uint64_t later_of(uint64_t a, uint64_t b)
 {
@@ -25,19 +26,26 @@ static uint64_t ticks_of(const struct bp__wfq_entity *entity, size_t cost,
 	return ticks / weight;
 }
 
-void bp__wfq_arm(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
-    unsigned weight)
+/*
+ * When an entity's next item begins: where what it had ended, or now. One that was late,
+ * because others were served before it, has not lost that time, or small items, which
+ * wait for large ones, would always come off badly; but no more than one large item that
+ * was ahead of it in the order, and one before it asked again.
+ */
+static uint64_t start_of(const struct bp__wfq *wfq, const struct bp__wfq_entity *entity,
+    uint64_t weights)
 {
-	uint64_t start = wfq->now;
+	uint64_t slack = 2 * (uint64_t)wfq->largest * UNIT / weights;
 
-	/*
-	 * One that was served not long ago goes on where that ended. Else it would lose
-	 * what it has waited each time it is served late, and small items wait for large
-	 * ones most of the time.
-	 */
-	if (entity->served > 0)
-		start = later_of(entity->served,
-		    wfq->now > wfq->slack ? wfq->now - wfq->slack : 0);
+	if (entity->served == 0)
+		return wfq->now;
+	return later_of(entity->served, wfq->now > slack ? wfq->now - slack : 0);
+}
+
+void bp__wfq_arm(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
+    unsigned weight, uint64_t weights)
+{
+	uint64_t start = start_of(wfq, entity, weights);
 
 	entity->finish = start + ticks_of(entity, cost, weight, &entity->next_rest);
 	entity->armed = true;
@@ -79,18 +87,21 @@ void bp__wfq_serve(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t co
 	bp__wfq_disarm(wfq, entity);
 	entity->served = entity->finish;
 	entity->rest = entity->next_rest;
+	wfq->largest -= wfq->largest / FADES;
 	if (wfq->largest < cost)
 		wfq->largest = cost;
-	/* one that is served ahead of it in the order, and one before it asks again */
-	wfq->slack = 2 * (uint64_t)wfq->largest * UNIT / weights;
 	wfq->part += (uint64_t)cost * UNIT;
 	wfq->now += wfq->part / weights;
 	wfq->part %= weights;
 }
 
 void bp__wfq_pay(const struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
-    unsigned weight)
+    unsigned weight, size_t most)
 {
+	uint64_t limit = wfq->now + (uint64_t)most * UNIT / weight;
+
 	entity->served = later_of(wfq->now, entity->served)
 	    + ticks_of(entity, cost, weight, &entity->rest);
+	if (entity->served > limit)
+		entity->served = limit;
 }

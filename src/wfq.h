@@ -22,8 +22,7 @@ struct bp__wfq {
 	struct bp_heap later;		/* by start */
 	uint64_t now;			/* the ideal server's time: it only grows */
 	uint64_t part;			/* of a tick that has passed, times the weights */
-	size_t largest;			/* cost served so far */
-	uint64_t slack;			/* that an entity may be late, and loses nothing */
+	size_t largest;			/* cost of late; it fades */
 };
 
 struct bp__wfq_entity {
@@ -35,20 +34,24 @@ struct bp__wfq_entity {
 	bool armed, begun;
 };
 
-/* Its first item, of that cost, may be served. */
+/* Its first item, of that cost, may be served; weights are those of all active ones. */
 void bp__wfq_arm(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
-    unsigned weight);
+    unsigned weight, uint64_t weights);
 void bp__wfq_disarm(struct bp__wfq *wfq, struct bp__wfq_entity *entity);
 
 /* Whose first item is next; NULL: none is armed. */
 struct bp__wfq_entity *bp__wfq_next(struct bp__wfq *wfq);
 
-/* That one is served; weights are those of all that are active. It is disarmed. */
+/* That one is served. It is disarmed. */
 void bp__wfq_serve(struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
     uint64_t weights);
 
-/* It had that beside the order, and pays for it. It is not armed. */
+/*
+ * It had that beside the order, and pays for it. It is not armed. What it owes is never
+ * more than for so many bytes: time does not pass by what goes beside the order, and
+ * who had much of that would wait for ever.
+ */
 void bp__wfq_pay(const struct bp__wfq *wfq, struct bp__wfq_entity *entity, size_t cost,
-    unsigned weight);
+    unsigned weight, size_t most);
 
 #endif /* BP_WFQ_H */

@@ -170,6 +170,8 @@ static inline int rig_take_entry(struct rig *rig, struct bp__entry **ret_entry,
 static inline void flow_release(struct bp__flow *flow, size_t cost,
     enum bp__holder holder, void *block, size_t size)
 {
+	if (holder == BP__HELD_CHUNK)
+		atomic_fetch_sub(&flow->peer->in_hand, cost);
 	bp__flow_release(flow, flow->peer, cost, holder, block, size);
 }
 

@@ -98,7 +98,7 @@ static void test_parts_of_a_line_are_kept_at_every_moment(void)
 			items[i].seq = seq++;
 			entities[i].items.first = entities[i].items.last = &items[i];
 			bp__wfq_arm(&wfq, &entities[i], sharing->costs[i],
-			    sharing->weights[i]);
+			    sharing->weights[i], all_weights(sharing));
 		}
 		do {
 			entity = bp__wfq_next(&wfq);
@@ -107,7 +107,7 @@ static void test_parts_of_a_line_are_kept_at_every_moment(void)
 			    all_weights(sharing));
 			items[i].seq = seq++;
 			bp__wfq_arm(&wfq, entity, sharing->costs[i],
-			    sharing->weights[i]);
+			    sharing->weights[i], all_weights(sharing));
 		} while (within_parts(sharing, i, largest_of(sharing))
 		    && ++n < rounds_of(sharing));
 	}

@@ -92,6 +92,12 @@ static void test_slots_are_not_waited_for_when_stopping_while_passed_over(void)
 	set_throttled(1, true);
 	end(1, BP__FLOW_STOPPING);
 	check_waiter_gave_up();
+
+	start_with_one_waiting(false);
+	end(1, BP__FLOW_STOPPING);
+	HOLDS_FOR_MS(!task_done(runners[1].task), 5);
+	bp__flow_mute(&feeds[1]->flow);
+	check_waiter_gave_up();
 }
 
 static void test_slots_are_not_waited_for_when_broken_while_muted(void)

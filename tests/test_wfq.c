@@ -32,7 +32,7 @@ static void arm(int i, size_t cost)
 {
 	items[i] = (struct bp_item){ .cost = cost, .seq = seq++ };
 	entities[i].items.first = entities[i].items.last = &items[i];
-	bp__wfq_arm(&wfq, &entities[i], cost, weights[i]);
+	bp__wfq_arm(&wfq, &entities[i], cost, weights[i], all_weights);
 }
 
 /* Whose turn it is, or -1. */
@@ -92,8 +92,8 @@ static void test_wfq_begins_now_who_has_had_less_than_its_part(void)
 static void test_wfq_time_jumps_when_nobody_has_begun(void)
 {
 	start(WEIGHT, WEIGHT, WEIGHT, 0);
-	bp__wfq_pay(&wfq, &entities[0], 5000, WEIGHT);
-	bp__wfq_pay(&wfq, &entities[1], 8000, WEIGHT);
+	bp__wfq_pay(&wfq, &entities[0], 5000, WEIGHT, 1 << 20);
+	bp__wfq_pay(&wfq, &entities[1], 8000, WEIGHT, 1 << 20);
 	arm(0, 100);
 	arm(1, 100);
 	CHECK_EQ(wfq.now, 0);
@@ -123,12 +123,25 @@ static void test_wfq_forgives_being_late_for_so_much(void)
 	CHECK_EQ(entities[0].node.key, 100);
 	CHECK_EQ(serve_next(), 0);
 	CHECK_EQ(entities[0].served, 200);
-	wfq.now = 100000;
+	wfq.now = 3000;
 	arm(0, 100);
-	CHECK_EQ(entities[0].node.key, 100000 - 2 * 4000 / 4);
+	CHECK_EQ(wfq.largest, 4000 - 4000 / 1024);
+	CHECK_EQ(entities[0].node.key, 3000 - 2 * wfq.largest / 4);
 	CHECK_EQ(serve_next(), 0);
 	arm(2, 100);			/* nothing is forgiven to who comes first now */
 	CHECK_EQ(entities[2].node.key, wfq.now);
+}
+
+/* Time does not pass by what goes beside the order: the debt must not grow for ever. */
+static void test_wfq_owes_no_more_than_so_much(void)
+{
+	start(WEIGHT, 2 * WEIGHT, 0, 0);
+	for (int i = 0; i < 100; i++) {
+		bp__wfq_pay(&wfq, &entities[0], 1000, WEIGHT, 5000);
+		bp__wfq_pay(&wfq, &entities[1], 1000, 2 * WEIGHT, 5000);
+	}
+	CHECK_EQ(entities[0].served, 5000);
+	CHECK_EQ(entities[1].served, 2500);
 }
 
 static void test_wfq_keeps_parts_of_a_tick(void)
@@ -179,7 +192,7 @@ static void test_wfq_serves_equal_ends_in_order_of_arrival(void)
 static void test_wfq_holds_up_who_has_not_begun_though_it_ends_first(void)
 {
 	start(WEIGHT, WEIGHT, 0, 0);
-	bp__wfq_pay(&wfq, &entities[1], 500, WEIGHT);
+	bp__wfq_pay(&wfq, &entities[1], 500, WEIGHT, 1 << 20);
 	arm(0, 2000);			/* 0 to 2000 */
 	arm(1, 100);			/* 500 to 600 */
 	CHECK_EQ(serve_next(), 0);		/* now it is 1000 */
@@ -190,9 +203,9 @@ static void test_wfq_holds_up_who_has_not_begun_though_it_ends_first(void)
 static void test_wfq_who_paid_comes_after_those_who_did_not(void)
 {
 	start(WEIGHT, WEIGHT, 0, 0);
-	bp__wfq_pay(&wfq, &entities[0], 1000, WEIGHT);
+	bp__wfq_pay(&wfq, &entities[0], 1000, WEIGHT, 1 << 20);
 	CHECK_EQ(entities[0].served, 1000);
-	bp__wfq_pay(&wfq, &entities[0], 1000, 2 * WEIGHT);
+	bp__wfq_pay(&wfq, &entities[0], 1000, 2 * WEIGHT, 1 << 20);
 	CHECK_EQ(entities[0].served, 1500);
 	arm(0, 100);
 	for (int i = 0; i < 15; i++) {
@@ -202,14 +215,14 @@ static void test_wfq_who_paid_comes_after_those_who_did_not(void)
 	CHECK_EQ(serve_next(), 0);
 	/* and what was paid long ago counts no more */
 	wfq.now = 1 << 20;
-	bp__wfq_pay(&wfq, &entities[0], 100, WEIGHT);
+	bp__wfq_pay(&wfq, &entities[0], 100, WEIGHT, 1 << 20);
 	CHECK_EQ(entities[0].served, (1 << 20) + 100);
 }
 
 static void test_wfq_disarmed_is_not_served_and_has_not_paid(void)
 {
 	start(WEIGHT, WEIGHT, WEIGHT, 0);
-	bp__wfq_pay(&wfq, &entities[2], 5000, WEIGHT);
+	bp__wfq_pay(&wfq, &entities[2], 5000, WEIGHT, 1 << 20);
 	arm(0, 100);
 	arm(1, 200);
 	arm(2, 300);
@@ -295,6 +308,7 @@ int main(int argc, char **argv)
 		TEST(test_wfq_begins_now_who_has_had_less_than_its_part),
 		TEST(test_wfq_time_jumps_when_nobody_has_begun),
 		TEST(test_wfq_forgives_being_late_for_so_much),
+		TEST(test_wfq_owes_no_more_than_so_much),
 		TEST(test_wfq_keeps_parts_of_a_tick),
 		TEST(test_wfq_serves_nobody_when_nobody_is_armed),
 		TEST(test_wfq_serves_of_those_that_began_who_ends_first),

@@ -6,7 +6,8 @@
 # A line of the table is a check: what is expected of which model in which scene,
 # with which mutant. "holds": in no order of steps does an assertion fail, or is
 # anybody left waiting. "ends": and none goes on for ever. "fails": a mutant, of
-# which the contrary must be found. TAP on standard output.
+# which the contrary must be found. As many run at once as there are processors, so
+# that what takes long stands side by side. TAP on standard output.
 
 dir=$(cd "$(dirname "$0")" && pwd) || exit 1
 tmp=$(mktemp -d) || exit 1
@@ -14,12 +15,24 @@ trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
 
 cat > "$tmp/table" << 'END'
-holds level whole
-holds ending in
 holds ending out
-holds ending full
-ends ending in
+holds slots level2
 ends ending full
+holds slots mute2
+holds slots level
+ends slots both
+holds slots mute
+holds gate line
+holds slots both2
+holds gate limit
+holds ending full
+holds gate lane
+holds slots both
+holds level whole
+ends ending in
+ends gate place
+holds ending in
+holds gate place
 fails level whole LEVEL_COPIED
 fails level whole LEVEL_NOT_READ_AGAIN
 fails level whole VISIT_SKIPPED
@@ -43,6 +56,37 @@ fails ending full WRITER_NOT_WOKEN
 fails ending full SENDERS_NOT_WOKEN
 fails ending full COUNTED_OFF_IN_SILENCE
 fails ending full FAILED_CLOSE_GOES_ON
+fails gate lane POOL_OVERDRAWN
+fails gate lane HEAD_PASSED_BY
+fails gate lane RELEASE_SKIPS_LANE
+fails gate lane RELEASE_SKIPS_PUMP
+fails gate lane CANCEL_SKIPS_PUMP
+fails gate lane GRANTED_IN_SILENCE
+fails gate lane GIVEN_BACK_TWICE
+fails gate line CANCEL_SKIPS_LANE
+fails gate line LANE_OVERTAKES
+fails gate limit LIMIT_IS_A_FRAME
+fails gate limit LIMIT_FOR_EVER
+fails gate limit CHUNK_OF_THE_POOL
+fails gate limit CROWDED_UNTOLD
+fails gate place PLACE_BACK_EARLY
+fails gate place GRANT_FORGOTTEN
+fails gate place GRANTED_WHEN_GONE
+fails slots mute SLOT_BACK_IN_SILENCE
+fails slots mute SLOT_KEPT
+fails slots mute CLOSED_WITHOUT_SLOT
+fails slots mute CUT_AND_SHOWN
+fails slots mute CUT_NOT_HIDDEN
+fails slots mute ENDED_IN_SILENCE
+fails slots mute MUTED_IN_SILENCE
+fails slots mute CUT_BY_MUTE_IN_SILENCE
+fails slots mute MUTED_GETS_A_SLOT
+fails slots mute UNMUTED_NOT_SHOWN
+fails slots level GIVES_UP_SHOWN
+fails slots level LEVEL_NOT_READ_AGAIN
+fails slots level PASSED_OVER_IN_SILENCE
+fails slots level UNBLOCKED_NOT_SHOWN
+fails slots both2 SHOWN_IN_ITS_TURN
 END
 
 CC=${CC:-cc}
@@ -61,6 +105,16 @@ explore()
 	in) scene="-DSENDS=0 -DFRAMES=1 -DMADE" ;;
 	out) scene="-DSENDS=1 -DFRAMES=0 -DMADE" ;;
 	full) scene="-DSENDS=1 -DFRAMES=0 -DFULL" ;;
+	lane) scene=-DLANE ;;
+	line) scene=-DLINE ;;
+	limit) scene=-DLIMIT ;;
+	place) scene=-DPLACE ;;
+	mute) scene="-DTHROTTLES=0 -DSLOTS=1" ;;
+	mute2) scene="-DTHROTTLES=0 -DSLOTS=2" ;;
+	level) scene="-DMUTES=0 -DSLOTS=1" ;;
+	level2) scene="-DMUTES=0 -DSLOTS=2" ;;
+	both) scene="-DENDS=0 -DSLOTS=1" ;;
+	both2) scene="-DENDS=0 -DSLOTS=2" ;;
 	*) scene= ;;
 	esac
 	# shellcheck disable=SC2086 # several words

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * abuse_judge.c - what each discipline may take, computed before it is looked at,
+ * abuse_flood_judge.c - what each discipline may take, computed before it is looked at,
  * and whether it kept to that.
  *
  *	places	(places + 1 in each reader's hand + 1 being handled) frames,
@@ -9,7 +9,7 @@
  *	both	+ what was resident before the first connection
  *		+ 32 KiB for each connection, and stacks and code not touched before
  */
-#include "abuse_compare.h"
+#include "abuse_flood.h"
 
 
 #define SLACK (8 * MIB)			/* code, stacks and heap first used under load */
@@ -19,7 +19,7 @@
 #define RATES_APART 1.10
 #define UNBOUNDED_PAYLOADS 4		/* a second: less is no demonstration */
 
-/* ---- one run ------------------------------------------------------------------------ */
+/* ---- one run --------------------------------------------------------- */
 
 /* Least squares over the samples from the middle of the run on. */
 static double second_half_slope(const struct run *run)
@@ -27,11 +27,11 @@ static double second_half_slope(const struct run *run)
 	double half, n = 0, t = 0, m = 0, tt = 0, tm = 0, det;
 	const struct sample *s;
 
-	if (!run->samples_n)
+	if (!run->memory.n)
 		return 0;
-	half = run->samples[run->samples_n - 1].seconds / 2;
-	for (size_t i = 0; i < run->samples_n; i++) {
-		s = &run->samples[i];
+	half = run->memory.all[run->memory.n - 1].seconds / 2;
+	for (size_t i = 0; i < run->memory.n; i++) {
+		s = &run->memory.all[i];
 		if (s->seconds < half)
 			continue;
 		n++;
@@ -44,33 +44,35 @@ static double second_half_slope(const struct run *run)
 	return det > 0 ? (n * tm - t * m) / det : 0;
 }
 
-static void bound_places(const struct compare *c, struct run *run)
+static void bound_places(const struct flood *f, struct run *run)
 {
-	double frames = (double)(run->places + c->conns + 1);
+	double frames = (double)(run->places + f->asked->conns + 1);
 
-	run->bound = run->base + frames * (double)c->size + IDLE_MAPPINGS
-	    + (double)c->conns * CONN_BYTES + SLACK;
+	run->bound = run->base + frames * (double)f->asked->size + IDLE_MAPPINGS
+	    + (double)f->asked->conns * CONN_BYTES + SLACK;
 	snprintf(run->bound_why, sizeof run->bound_why,
 	    "base %s + %.0f frames of %s + 64 MiB of idle mappings + 32 KiB x %.0f + 8 MiB",
-	    text_memory(run->base).s, frames, text_memory((double)c->size).s,
-	    (double)c->conns);
+	    text_memory(run->base).s, frames, text_memory((double)f->asked->size).s,
+	    (double)f->asked->conns);
 }
 
-static void bound_budget(const struct compare *c, struct run *run)
+static void bound_budget(const struct flood *f, struct run *run)
 {
-	run->bound = run->base + run->budget + (double)c->conns * CONN_BYTES + SLACK;
+	run->bound = run->base + run->budget + (double)f->asked->conns * CONN_BYTES + SLACK;
 	snprintf(run->bound_why, sizeof run->bound_why,
 	    "base %s + budget %s + 32 KiB x %.0f + 8 MiB", text_memory(run->base).s,
-	    text_memory(run->budget).s, (double)c->conns);
+	    text_memory(run->budget).s, (double)f->asked->conns);
 }
 
-void judge_run(const struct compare *c, struct run *run)
+void judge_run(const struct flood *f, struct run *run)
 {
+	if (run->memory.peak > run->peak)
+		run->peak = run->memory.peak;
 	run->slope = second_half_slope(run);
 	if (run->bounded_by == BOUND_PLACES)
-		bound_places(c, run);
+		bound_places(f, run);
 	else if (run->bounded_by == BOUND_BUDGET)
-		bound_budget(c, run);
+		bound_budget(f, run);
 }
 
 double judge_handled_rate(const struct run *run)
@@ -78,18 +80,17 @@ double judge_handled_rate(const struct run *run)
 	return run->handling_ns > 0 ? run->handled * 1e9 / run->handling_ns : 0;
 }
 
-/* ---- the checks ---------------------------------------------------------------------- */
+/* ---- the checks ------------------------------------------------------ */
 
 struct judge {
-	const struct compare *compare;
-	void (*tell)(const struct compare *c, bool passed, const char *line);
+	const struct flood *flood;
 	int failed;
 };
 
 static void verdict(struct judge *j, bool passed, const char *line)
 {
 	j->failed += !passed;
-	j->tell(j->compare, passed, line);
+	compare_verdict(j->flood->asked, passed, line);
 }
 
 static bool check_ended_well(struct judge *j, const struct run *run)
@@ -120,7 +121,7 @@ static void check_bound(struct judge *j, const struct run *run)
 
 static void check_growth(struct judge *j, const struct run *run)
 {
-	double least = UNBOUNDED_PAYLOADS * (double)j->compare->size;
+	double least = UNBOUNDED_PAYLOADS * (double)j->flood->asked->size;
 	char line[256];
 
 	snprintf(line, sizeof line, "%s: grows by %s a second, more than %s%s", run->qdisc,
@@ -145,8 +146,8 @@ static void check_rates(struct judge *j)
 	double least = 0, most = 0, rate;
 	char line[128];
 
-	for (int i = 0; i < j->compare->runs_n; i++) {
-		rate = judge_handled_rate(&j->compare->runs[i]);
+	for (int i = 0; i < j->flood->runs_n; i++) {
+		rate = judge_handled_rate(&j->flood->runs[i]);
 		least = i == 0 || rate < least ? rate : least;
 		most = rate > most ? rate : most;
 	}
@@ -155,14 +156,13 @@ static void check_rates(struct judge *j)
 	verdict(j, least > 0 && most <= least * RATES_APART, line);
 }
 
-int judge_all(const struct compare *c,
-    void (*tell)(const struct compare *c, bool passed, const char *line))
+int judge_all(const struct flood *f)
 {
-	struct judge j = { c, tell, 0 };
+	struct judge j = { f, 0 };
 	const struct run *run;
 
-	for (int i = 0; i < c->runs_n; i++) {
-		run = &c->runs[i];
+	for (int i = 0; i < f->runs_n; i++) {
+		run = &f->runs[i];
 		if (!check_ended_well(&j, run))
 			continue;
 		if (run->bounded_by == BOUND_NONE)
