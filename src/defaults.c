@@ -6,6 +6,8 @@
 
 #include "endpoint.h"
 
+#include "lines.h"
+
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <syslog.h>
@@ -18,7 +20,6 @@
 #define TICK_MS 500		/* a reset is noticed within a second */
 #define FRAME_MAX (16 * MIB)
 #define FRAME_LIMIT (SIZE_MAX >> (sizeof(size_t) > 4 ? 16 : 3))	/* so sums fit */
-#define BANDS_MAX 64u
 
 static void or_size(size_t *field, size_t value)
 {
@@ -51,7 +52,7 @@ static int sharing_defaults(struct bp_endpoint_config *config)
 {
 	if (config->bands == 0)
 		config->bands = 8;
-	if (config->bands > BANDS_MAX || config->min_share > 100 / config->bands)
+	if (config->bands > BP__BANDS_MAX || config->min_share > 100 / config->bands)
 		return -EINVAL;
 	if ((unsigned)config->peer_by > BP_PEER_KEY)
 		return -EINVAL;
