@@ -25,7 +25,8 @@
  *		field. To switch a limit off say BP_UNLIMITED, a deadline BP_FOREVER.
  *   Ownership	_new, _ref, bp_connect() and bp_adopt() give you a reference, _unref
  *		takes it back. What an event or a callback shows you is borrowed: valid
- *		until bp_event_free(), or until the callback returns. NULL may be freed.
+ *		until bp_event_free(), or until the callback returns. NULL may be freed,
+ *		and an endpoint that is NULL closed and stopped.
  *   Addresses	"host:port", "[v6]:port", ":port" (any address), "unix:/path";
  *		port 0: any free one. The same format in and out.
  */

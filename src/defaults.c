@@ -79,7 +79,8 @@ static int peer_max_default(struct bp_endpoint_config *config)
 		frame = pool;
 	two = 2 * frame + config->guarantee;
 	or_size(&config->peer_max, config->budget / 8 > two ? config->budget / 8 : two);
-	return config->peer_max > config->guarantee ? 0 : -EINVAL;
+	return config->qdisc != &bp_qdisc_fair || config->peer_max > config->guarantee
+	    ? 0 : -EINVAL;
 }
 
 int bp__endpoint_defaults(struct bp_endpoint_config *config,

@@ -241,6 +241,8 @@ void bp_endpoint_close(struct bp_endpoint *ep)
 	struct bp_conn *c = NULL;
 	struct bp__list *link;
 
+	if (!ep)
+		return;
 	bp__lock(&ep->lock);
 	ep->closing = true;
 	for (link = ep->listeners.next; link != &ep->listeners; link = link->next)
@@ -318,6 +320,8 @@ int bp_endpoint_stop(struct bp_endpoint *ep, int grace_ms)
 	uint64_t limit_ns;
 	bool join;
 
+	if (!ep)
+		return 0;
 	bp_endpoint_close(ep);
 	if (bp__in_endpoint(ep))
 		return -EDEADLK;

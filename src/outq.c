@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE_MIN 4000		/* bytes of a copied piece at least: with malloc's, a page */
+#define PIECE 4000		/* bytes of a piece small copies share: with malloc's, a page */
+#define SMALL_MAX (PIECE / 4)	/* larger ones have their own, or much of it would be lost */
 
 struct piece {
 	struct bp__list link;
@@ -91,7 +92,7 @@ bool bp__outq_squeeze(struct bp__outq *outq, const struct iovec *iov, int n)
 int bp__outq_copy(struct bp__outq *outq, const struct iovec *iov, int n, size_t skip)
 {
 	size_t len = total(iov, n) - skip;
-	size_t cap = len < PIECE_MIN ? PIECE_MIN : len;
+	size_t cap = len <= SMALL_MAX ? PIECE : len;
 	struct piece *piece;
 
 	if (len == 0)

@@ -78,6 +78,14 @@ static void test_after_stop_references_are_only_memory(void)
 }
 
 /* P13: without a stop before, with traffic in every way, and events never received */
+/* So a program has one way out, wherever it failed. */
+static void test_after_stop_nothing_is_nothing(void)
+{
+	bp_endpoint_close(NULL);
+	CHECK_EQ(bp_endpoint_stop(NULL, BP_FOREVER), 0);
+	bp_endpoint_free(NULL);
+}
+
 static void test_after_stop_free_needs_none_before(void)
 {
 	for (int handlers = 0; handlers < 2; handlers++) {
@@ -113,6 +121,7 @@ int main(int argc, char **argv)
 	static const struct test tests[] = {
 		TEST(test_after_stop_every_receive_gets_the_same_answer),
 		TEST(test_after_stop_references_are_only_memory),
+		TEST(test_after_stop_nothing_is_nothing),
 		TEST(test_after_stop_free_needs_none_before),
 	};
 

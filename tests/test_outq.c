@@ -131,6 +131,17 @@ static void test_outq_small_copies_share_a_piece(void)
 }
 
 /* Whole or not at all, into the room there is. */
+/* A queue of them would take twice its bytes, and the marks count those alone. */
+static void test_outq_copies_of_middle_size_waste_no_room(void)
+{
+	static const char bytes[ROOM / 4 + 1];
+
+	start();
+	copy_in(&outq, bytes, sizeof bytes);
+	CHECK(!squeeze_in("x", 1));
+	clear_all();
+}
+
 static void test_outq_squeezes_all_or_nothing(void)
 {
 	static const char zeros[ROOM];
@@ -373,6 +384,7 @@ int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		TEST(test_outq_small_copies_share_a_piece),
+		TEST(test_outq_copies_of_middle_size_waste_no_room),
 		TEST(test_outq_squeezes_all_or_nothing),
 		TEST(test_outq_squeezes_behind_what_was_partly_taken),
 		TEST(test_outq_never_writes_into_a_payload),
