@@ -89,10 +89,11 @@ bool bp__outq_squeeze(struct bp__outq *outq, const struct iovec *iov, int n)
 	return true;
 }
 
-int bp__outq_copy(struct bp__outq *outq, const struct iovec *iov, int n, size_t skip)
+static int copy(struct bp__outq *outq, const struct iovec *iov, int n, size_t skip,
+    size_t least)
 {
 	size_t len = total(iov, n) - skip;
-	size_t cap = len <= SMALL_MAX ? PIECE : len;
+	size_t cap = len <= SMALL_MAX && least > len ? least : len;
 	struct piece *piece;
 
 	if (len == 0)
@@ -108,6 +109,17 @@ int bp__outq_copy(struct bp__outq *outq, const struct iovec *iov, int n, size_t 
 	bp__list_append(&outq->pieces, &piece->link);
 	outq->bytes += len;
 	return 0;
+}
+
+int bp__outq_copy(struct bp__outq *outq, const struct iovec *iov, int n, size_t skip)
+{
+	return copy(outq, iov, n, skip, PIECE);
+}
+
+int bp__outq_copy_exactly(struct bp__outq *outq, const struct iovec *iov, int n,
+    size_t skip)
+{
+	return copy(outq, iov, n, skip, 0);
 }
 
 int bp__outq_share(struct bp__outq *outq, struct bp__buf *buf, const char *data,

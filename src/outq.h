@@ -26,8 +26,13 @@ void bp__outq_clear(struct bp__outq *outq);
 /* Append the bytes to the last piece if it has room for all of them. */
 bool bp__outq_squeeze(struct bp__outq *outq, const struct iovec *iov, int n);
 
-/* Append a copy of what iov has after the first skip bytes. Returns -ENOMEM. */
+/*
+ * Append a copy of what iov has after the first skip bytes, a small one with room for
+ * others behind it; exactly: without, since a payload follows. Returns -ENOMEM.
+ */
 int bp__outq_copy(struct bp__outq *outq, const struct iovec *iov, int n, size_t skip);
+int bp__outq_copy_exactly(struct bp__outq *outq, const struct iovec *iov, int n,
+    size_t skip);
 
 /* Append len bytes of a payload from data on, by reference. Returns -ENOMEM. */
 int bp__outq_share(struct bp__outq *outq, struct bp__buf *buf, const char *data,

@@ -162,7 +162,7 @@ static int make_pieces(struct bp__outq *pieces, const struct message *m, size_t 
 	if (!m->buf || m->buf->kind == BP__SLICE || m->iov[1].iov_len < 4096)
 		return bp__outq_copy(pieces, m->iov, m->n, skip);
 	if (skip < head) {
-		rc = bp__outq_copy(pieces, m->iov, 1, skip);
+		rc = bp__outq_copy_exactly(pieces, m->iov, 1, skip);
 		if (rc < 0)
 			return rc;
 		skip = head;
