@@ -29,7 +29,7 @@ static struct args_program program = {
 	"                           or a payload behind its 4-byte length [raw]\n"
 	"  --mode handler|receive   each connection's own thread answers, or one thread\n"
 	"                           for all [handler]\n"
-	"  --qdisc NAME[:KEY=VALUE,...]  as \"bytes:budget=64M\" [bytes]\n"
+	"  --qdisc NAME[:KEY=VALUE,...]  as \"bytes:budget=64M\" [fair]\n"
 	"  --conns N                connections at a time, at most 10000 [1024]\n"
 	"  --help\n"
 	"\n"
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &stop_signals, NULL);
 
 	if ((rc = bp_endpoint_new(&ep, &config)) < 0)
-		return args_failed(&program, "serve with", qdisc ? qdisc : "bytes", rc);
+		return args_failed(&program, "serve with", qdisc ? qdisc : "fair", rc);
 	rc = serve(ep, addr, &conn_config, &stop_signals);
 	bp_endpoint_free(ep);
 	return rc;

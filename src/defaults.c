@@ -5,7 +5,6 @@
 #include "config.h"
 
 #include "endpoint.h"
-
 #include "lines.h"
 
 #include <sys/resource.h>

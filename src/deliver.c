@@ -174,13 +174,6 @@ static size_t cost_of(const struct bp__inbox *in, size_t len)
 	return BP__EVENT_COST + (in->chunk ? 0 : bp__buf_cost(len));
 }
 
-/* What was reserved for a frame that cannot be delivered. */
-static void give_back(struct bp_conn *c, size_t cost)
-{
-	bp__flow_release(&c->flow, bp__flow_charged(&c->flow), cost, BP__HELD_FRAME,
-	    NULL, 0);
-}
-
 static struct bp__event *make_event(struct bp__inbox *in, const struct cutting *cutting)
 {
 	struct bp__buf *buf = NULL;
@@ -190,7 +183,7 @@ static struct bp__event *make_event(struct bp__inbox *in, const struct cutting *
 		buf = bp__buf_alloc(&in->c->flow, bp__flow_charged(&in->c->flow),
 		    cutting->len);
 		if (!buf) {
-			give_back(in->c, cost_of(in, cutting->len));
+			bp__inbox_give_back(in, cost_of(in, cutting->len));
 			return NULL;
 		}
 		memcpy(buf->pub.data, cutting->payload, cutting->len);
@@ -198,7 +191,7 @@ static struct bp__event *make_event(struct bp__inbox *in, const struct cutting *
 	event = bp__event_new(in->c, buf, in->chunk, cutting->payload, cutting->len,
 	    in->arrived_ns);
 	if (!event) {
-		give_back(in->c, BP__EVENT_COST);
+		bp__inbox_give_back(in, BP__EVENT_COST);
 		if (buf)
 			bp__buf_discard(buf);
 	}
@@ -226,7 +219,7 @@ static int queue_cuttings(struct bp__inbox *in, const struct cutting *cuttings, 
 		return 0;
 	for (i++; i < n; i++)
 		left += cost_of(in, cuttings[i].len);
-	give_back(in->c, left);
+	bp__inbox_give_back(in, left);
 	return -ENOMEM;
 }
 
@@ -273,7 +266,7 @@ static int queue_large(struct bp__inbox *in, struct bp__buf *buf, unsigned band)
 	    in->arrived_ns);
 
 	if (!event) {
-		give_back(in->c, BP__EVENT_COST);
+		bp__inbox_give_back(in, BP__EVENT_COST);
 		bp__buf_discard(buf);
 		return -ENOMEM;
 	}

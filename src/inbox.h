@@ -78,6 +78,9 @@ ssize_t bp__inbox_fill(struct bp__inbox *in);
 int bp__inbox_large(struct bp__inbox *in, const struct bp__frame *frame, size_t extra,
     struct bp__buf **ret_buf, unsigned *ret_band);
 
+/* What was reserved last, or the part of it that no payload or event took. */
+void bp__inbox_give_back(struct bp__inbox *in, size_t cost);
+
 /* ---- deliver.c ---------------------------------------------------------- */
 
 /* The whole frames at hand, frame the first. Returns -EPIPE, -ENOMEM, -EPROTO. */

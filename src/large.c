@@ -23,8 +23,7 @@ static int reserve(struct bp__inbox *in, size_t len, size_t extra, unsigned band
 	return rc;
 }
 
-/* What was reserved last, or the part of it that no payload took. */
-static void give_back(struct bp__inbox *in, size_t cost)
+void bp__inbox_give_back(struct bp__inbox *in, size_t cost)
 {
 	struct bp__flow *flow = &in->c->flow;
 
@@ -42,14 +41,14 @@ static int allocate(struct bp__inbox *in, size_t len, size_t extra, unsigned ban
 	*ret_buf = bp__buf_alloc(flow, bp__flow_charged(flow), len);
 	if (*ret_buf)
 		return 0;
-	give_back(in, bp__buf_cost(len) + extra);
+	bp__inbox_give_back(in, bp__buf_cost(len) + extra);
 	return -ENOMEM;
 }
 
 static void give_up(struct bp__inbox *in, struct bp__buf *buf, size_t extra)
 {
 	if (extra > 0)
-		give_back(in, extra);
+		bp__inbox_give_back(in, extra);
 	bp__buf_discard(buf);
 }
 

@@ -119,6 +119,17 @@ void peer_connect_socket(int fd, const char *addr)
 	REQUIRE_EQ(connect(fd, &to.any, len), 0);
 }
 
+int peer_connect_from(const char *host, const char *addr)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET };
+	int fd = peer_socket();
+
+	REQUIRE_EQ(inet_pton(AF_INET, host, &from.sin_addr), 1);
+	REQUIRE_EQ(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+	peer_connect_socket(fd, addr);
+	return fd;
+}
+
 int peer_listen(char *ret_addr)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET };

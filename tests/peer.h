@@ -28,6 +28,8 @@ int peer_try_connect(const char *addr);
 /* In two steps, for when descriptors run out in between; TCP over IPv4 only. */
 int peer_socket(void);
 void peer_connect_socket(int fd, const char *addr);
+/* From that IPv4 address of ours. */
+int peer_connect_from(const char *host, const char *addr);
 
 /* A listening socket of the peer's, for bp_connect(); ret_addr is ADDR_MAX long. */
 int peer_listen(char *ret_addr);

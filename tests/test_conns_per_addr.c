@@ -8,8 +8,6 @@
 #include "harness.h"
 #include "peer.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 static char addr[ADDR_MAX];
@@ -21,17 +19,6 @@ static void start(size_t conns_per_addr)
 	struct bp_conn_config conn_config = { .framer = &bp_framer_u32be };
 
 	ep = serve(&config, &conn_config, addr);
-}
-
-static int connect_from(const char *host)
-{
-	struct sockaddr_in from = { .sin_family = AF_INET };
-	int fd = peer_socket();
-
-	REQUIRE_EQ(inet_pton(AF_INET, host, &from.sin_addr), 1);
-	REQUIRE_EQ(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
-	peer_connect_socket(fd, addr);
-	return fd;
 }
 
 static int client_fd(void)
@@ -67,7 +54,7 @@ static void test_connections_beyond_those_of_a_host_are_closed_at_once(void)
 	b = client_fd();
 	for (uint64_t n = 1; n <= 3; n++)
 		expect_refused(n);
-	other = connect_from("127.0.0.2");
+	other = peer_connect_from("127.0.0.2", addr);
 	skip_event(ep, BP_OPENED);
 	peer_send_u32be(other, "hello", 5);
 	skip_event(ep, BP_RECEIVED);

@@ -13,8 +13,6 @@
 #include "harness.h"
 #include "peer.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -68,17 +66,6 @@ static struct client client_of(int fd)
 static struct client client(void)
 {
 	return client_of(peer_connect(addr));
-}
-
-static int connect_from(const char *host)
-{
-	struct sockaddr_in from = { .sin_family = AF_INET };
-	int fd = peer_socket();
-
-	REQUIRE_EQ(inet_pton(AF_INET, host, &from.sin_addr), 1);
-	REQUIRE_EQ(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
-	peer_connect_socket(fd, addr);
-	return fd;
 }
 
 /* A frame that is queued; or, if its peer holds all it may, waits. */
@@ -287,7 +274,7 @@ static void test_connections_of_one_host_share_what_a_peer_may_hold(void)
 	start(BP_PEER_ADDR);
 	a = client();
 	b = client();
-	c = client_of(connect_from("127.0.0.2"));
+	c = client_of(peer_connect_from("127.0.0.2", addr));
 	check_shared(&a, &b);
 	check_apart(&a, &c);
 	part_from(&a);
