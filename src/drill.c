@@ -13,9 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define KIB ((size_t)1024)
-#define MIB (1024 * KIB)
-
 enum {
 	MOOD_ROUNDS = 256,
 	TRIAL_MOODS = 64,	/* after so many, and at the end: who starves? */
@@ -120,54 +117,4 @@ int bp__drill(const struct bp_qdisc_ops *ops, const struct bp_endpoint_config *c
 	broken = bp__flows_model(all)->broken;
 	bp__flows_free(all);
 	return broken ? -1 : 0;
-}
-
-/* ---- for users ---------------------------------------------------------- */
-
-static void or_size(size_t *field, size_t value)
-{
-	if (*field == 0)
-		*field = value;
-}
-
-/*
- * The limits as an endpoint has them, but for few connections: with the usual number
- * the budget of a test would be all guarantees.
- */
-static void fill_in(struct bp_endpoint_config *config)
-{
-	size_t share, pool, frame;
-
-	or_size(&config->budget, 128 * MIB);
-	or_size(&config->conns_max, 64);
-	or_size(&config->places, 1024);
-	if (config->bands == 0)
-		config->bands = 8;
-	share = config->budget / 2 / config->conns_max;
-	or_size(&config->guarantee, share < 64 * KIB ? share : 64 * KIB);
-	if (config->guarantee > share)
-		return;			/* refused */
-	pool = config->budget - config->conns_max * config->guarantee;
-	frame = 16 * MIB + BP__OVERHEAD;
-	if (frame > pool)
-		frame = pool;
-	share = config->budget / 8;
-	frame = 2 * frame + config->guarantee;
-	or_size(&config->peer_max, share > frame ? share : frame);
-}
-
-int bp_qdisc_check(const struct bp_qdisc_ops *ops,
-    const struct bp_endpoint_config *config, unsigned seed, unsigned rounds)
-{
-	struct bp_endpoint_config filled = { 0 };
-	char rule[160];
-
-	if (config)
-		filled = *config;
-	fill_in(&filled);
-	if (bp__drill(ops, &filled, seed, rounds, rule, sizeof rule) == 0)
-		return 0;
-	fprintf(stderr, "bp_qdisc_check: %s: seed %u: %s\n",
-	    ops->name ? ops->name : "(no name)", seed, rule);
-	return -1;
 }

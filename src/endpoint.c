@@ -169,6 +169,29 @@ static int try_out(const struct bp_endpoint_config *config)
 	return -EINVAL;
 }
 
+int bp_qdisc_check(const struct bp_qdisc_ops *ops,
+    const struct bp_endpoint_config *given, unsigned seed, unsigned rounds)
+{
+	struct bp_endpoint_config config = { 0 };
+	char rule[160] = "parameters that contradict each other";
+	int rc;
+
+	if (given)
+		config = *given;
+	config.qdisc = ops;
+	/* with the usual number the budget of a test would be all guarantees */
+	if (config.conns_max == 0)
+		config.conns_max = 64;
+	rc = bp__endpoint_defaults(&config, &config);
+	if (rc == 0)
+		rc = bp__drill(ops, &config, seed, rounds, rule, sizeof rule);
+	if (rc == 0)
+		return 0;
+	fprintf(stderr, "bp_qdisc_check: %s: seed %u: %s\n",
+	    ops->name ? ops->name : "(no name)", seed, rule);
+	return -1;
+}
+
 /* ---- public ------------------------------------------------------------- */
 
 int bp_endpoint_new(struct bp_endpoint **ret_ep, const struct bp_endpoint_config *given)
