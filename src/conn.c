@@ -78,12 +78,23 @@ void bp__conn_abandon(struct bp_conn *c)
 	bp_conn_unref(c);
 }
 
+static bool any(const struct bp__chores *chores)
+{
+	return chores->start_writer || chores->unblock
+	    || chores->stage != BP__FLOW_OPEN || !bp__list_empty(&chores->dead.pieces);
+}
+
 void bp__conn_unlock(struct bp_conn *c)
 {
-	struct bp__chores chores = c->chores;
+	struct bp__chores chores;
 	struct bp__outq dead;
 
 	bp__assert_held(&c->lock);
+	if (!any(&c->chores)) {
+		bp__unlock(&c->lock);
+		return;
+	}
+	chores = c->chores;
 	bp__outq_init(&dead);
 	bp__outq_join(&dead, &c->chores.dead);
 	c->chores.start_writer = c->chores.unblock = false;

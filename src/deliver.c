@@ -14,7 +14,8 @@
 #include <string.h>
 
 #define BATCH 32			/* frames queued under one lock */
-#define QUICK_NS (20 * 1000)		/* about what a system call is worth */
+#define QUICK_NS (50 * 1000)		/* a few system calls' worth */
+#define GROUP_MAX 16			/* handlers between two looks at the clock */
 #define QUANTUM ((uint64_t)64 * 1024)	/* bytes of a turn while others wait for it */
 #define QUANTUM_NS (100 * 1000)
 
@@ -31,7 +32,7 @@ static void leave_handler(struct bp_conn *c, struct bp__callback *callback)
 {
 	bp__callback_leave(callback);
 	atomic_store_explicit(&c->handler, NULL, memory_order_relaxed);
-	if (atomic_load(&c->withheld) && !c->gathers)
+	if (atomic_load(&c->withheld))
 		bp__conn_push(c);
 }
 
@@ -79,39 +80,71 @@ static struct bp__wish wish_of(const struct bp__inbox *in, size_t len, int band)
 }
 
 /*
+ * Are handlers quick, so that an answer may wait for the next? The clock is looked at
+ * after groups of them, since a look costs as much as handling a small frame.
+ */
+struct tempo {
+	unsigned group, left;
+	uint64_t looked_ns;
+	bool quick;
+};
+
+/* One more has returned. */
+static void beat(struct tempo *tempo)
+{
+	uint64_t now;
+
+	if (--tempo->left > 0)
+		return;
+	now = bp__now_ns();
+	tempo->quick = now - tempo->looked_ns < QUICK_NS;
+	tempo->looked_ns = now;
+	if (!tempo->quick)
+		tempo->group = 1;
+	else if (tempo->group < GROUP_MAX)
+		tempo->group *= 2;
+	tempo->left = tempo->group;
+}
+
+/*
  * Call the handler for frame and those at hand behind it, while nothing forbids the
  * next; within a turn. Returns how many, of so many bytes.
  */
 static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int band,
     uint64_t *ret_bytes)
 {
-	uint64_t bytes = 0, frames = 0, began, before, after;
+	uint64_t bytes = 0, frames = 0, began = bp__now_ns();
+	struct tempo tempo = { 1, 1, began, true };
 	struct bp_conn *c = in->c;
+	bool gather = c->config.gather == BP_ON;
+	struct bp__callback callback;
 	struct bp__buf slice;
-	bool quick = true;
 	int cut;
 
-	began = before = bp__now_ns();
+	enter_handler(c, &callback, "received");
+	bp__buf_slice(&slice, &c->flow, NULL, NULL, 0);
 	do {
 		/* the reader's own hold on the chunk outlasts the handler */
-		bp__buf_slice(&slice, &c->flow, NULL, bp__inbox_take(in, &frame),
-		    frame.len);
+		slice.pub.data = bp__inbox_take(in, &frame);
+		slice.pub.len = frame.len;
 		bytes += frame.len;
 		frames++;
 		cut = bp__inbox_cut(in, &frame);
-		c->gathers = quick && cut == BP__CUT_WHOLE
-		    && c->config.gather == BP_ON;
-		call_received(c, &slice);
-		if (c->gathers) {
-			after = bp__now_ns();
-			quick = after - before < QUICK_NS;
-			before = after;
+		c->gathers = gather && tempo.quick && cut == BP__CUT_WHOLE;
+		c->expecting = true;
+		c->config.ops->received(c, &slice.pub, bp_conn_data(c));
+		c->expecting = false;
+		beat(&tempo);
+		if (atomic_load(&c->withheld) && !(c->gathers && tempo.quick)) {
+			bp__conn_push(c);
+			tempo.looked_ns = bp__now_ns();
 		}
 		if (c->config.framer == &bp_framer_raw)
 			cut = bp__inbox_cut(in, &frame);	/* it may expect now */
 	} while (cut == BP__CUT_WHOLE && bp__flow_may_go_on(&c->flow)
 	    && in_band(in, &frame, band) && !quantum_over(c, bytes, began));
 	c->gathers = false;
+	leave_handler(c, &callback);
 	*ret_bytes = bytes;
 	return frames;
 }
@@ -131,8 +164,6 @@ static int handle_frames(struct bp__inbox *in, struct bp__frame frame)
 	if (rc < 0)
 		return rc;
 	frames = handle_run(in, frame, band, &bytes);
-	if (atomic_load(&c->withheld))
-		bp__conn_push(c);
 	bp__flow_turn_end(&c->flow, bytes, frames, false);
 	return 0;
 }

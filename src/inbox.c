@@ -129,6 +129,7 @@ static int classify(const struct bp__inbox *in, const struct bp__frame *frame)
 {
 	struct bp_conn *c = in->c;
 	size_t ahead = bp__inbox_ahead(in, frame), have = in->end - in->start;
+	const char *outer = atomic_load_explicit(&c->handler, memory_order_relaxed);
 	struct bp__callback callback;
 	int band;
 
@@ -137,7 +138,7 @@ static int classify(const struct bp__inbox *in, const struct bp__frame *frame)
 	band = c->config.classify(c, in->base + in->start, have < ahead ? have : ahead,
 	    bp_conn_data(c));
 	bp__callback_leave(&callback);
-	atomic_store_explicit(&c->handler, NULL, memory_order_relaxed);
+	atomic_store_explicit(&c->handler, outer, memory_order_relaxed);
 	if (band < 0)
 		return -EPROTO;
 	return band < (int)c->flow.q->bands ? band : (int)c->flow.q->bands - 1;
@@ -344,10 +345,17 @@ ssize_t bp__inbox_fill(struct bp__inbox *in)
 		to_chunk(in);
 	room = in->cap - in->end;
 	n = bp__inbox_read(in, in->base + in->end, room);
-	if (n > 0) {
-		in->busy = (size_t)n == room || n >= BP__SMALL;
-		in->end += (size_t)n;
-		bp__inbox_skip_tail(in);
+	if (n <= 0)
+		return n;
+	in->busy = (size_t)n == room || n >= BP__SMALL;
+	in->end += (size_t)n;
+	/* the rest of it, too: what is answered in parts comes in parts ever after */
+	if ((size_t)n == room && !in->chunk && in->c->sock->pending(in->c->fd) > 0
+	    && to_chunk(in)) {
+		n = bp__inbox_read(in, in->base + in->end, in->cap - in->end);
+		if (n > 0)
+			in->end += (size_t)n;
 	}
+	bp__inbox_skip_tail(in);
 	return n;
 }
