@@ -39,9 +39,9 @@ static struct bp__buf *new_buf(size_t len, size_t extra)
 	if (!buf)
 		return NULL;
 	memset(buf, 0, sizeof *buf);
-	buf->kind = BP__HEAP;
-	buf->pub.data = buf + 1;
-	buf->pub.len = len;
+	buf->head.kind = BP__HEAP;
+	buf->head.pub.data = buf + 1;
+	buf->head.pub.len = len;
 	atomic_init(&buf->holds, 1);
 	atomic_init(&buf->refs, 1);
 	return buf;
@@ -58,10 +58,10 @@ struct bp__buf *bp__buf_alloc(struct bp__flow *flow, struct bp__peer *peer, size
 		return NULL;
 	}
 	if (block_size) {
-		buf->kind = BP__BLOCK;
+		buf->head.kind = BP__BLOCK;
 		buf->block_size = block_size;
-		buf->pub.data = bp__qdisc_block(flow->q, buf->block_size);
-		if (!buf->pub.data) {
+		buf->head.pub.data = bp__qdisc_block(flow->q, buf->block_size);
+		if (!buf->head.pub.data) {
 			free(buf);
 			return NULL;
 		}
@@ -69,7 +69,7 @@ struct bp__buf *bp__buf_alloc(struct bp__flow *flow, struct bp__peer *peer, size
 		bp__qdisc_ref(buf->q);
 	}
 	buf->charge = bp__buf_cost(len);
-	buf->flow = flow;
+	buf->head.flow = flow;
 	buf->peer = peer;
 	bp__flow_ref(flow);
 	return buf;
@@ -78,11 +78,11 @@ struct bp__buf *bp__buf_alloc(struct bp__flow *flow, struct bp__peer *peer, size
 /* The application's last reference went: the charge goes back, then the bytes. */
 static void let_go(struct bp__buf *buf, enum bp__holder holder)
 {
-	struct bp__flow *flow = buf->flow;
+	struct bp__flow *flow = buf->head.flow;
 	struct bp__peer *peer = buf->peer;
 	struct bp__qdisc *q = buf->q;
 	size_t charge = buf->charge, size = buf->block_size;
-	void *block = buf->kind == BP__BLOCK ? buf->pub.data : NULL;
+	void *block = buf->head.kind == BP__BLOCK ? buf->head.pub.data : NULL;
 
 	if (atomic_fetch_sub(&buf->refs, 1) == 1)
 		free(buf);
@@ -101,31 +101,8 @@ void bp__buf_discard(struct bp__buf *buf)
 	let_go(buf, BP__HELD_FRAME);
 }
 
-void bp__buf_slice(struct bp__buf *buf, struct bp__flow *flow,
-    struct bp__chunk *chunk, void *data, size_t len)
-{
-	memset(buf, 0, sizeof *buf);
-	buf->kind = BP__SLICE;
-	buf->pub.data = data;
-	buf->pub.len = len;
-	buf->flow = flow;
-	buf->chunk = chunk;
-	if (chunk)
-		atomic_fetch_add(&chunk->refs, 1);
-}
-
-void bp__buf_done(struct bp__buf *buf)
-{
-	if (buf->kind != BP__SLICE)
-		bp_buf_unref(&buf->pub);
-	else if (buf->chunk)
-		bp__chunk_unref(buf->chunk);
-}
-
 struct bp__buf *bp__buf_share(struct bp__buf *buf)
 {
-	if (buf->kind == BP__SLICE)
-		return NULL;
 	atomic_fetch_add(&buf->refs, 1);
 	return buf;
 }
@@ -134,14 +111,14 @@ void bp__buf_unshare(struct bp__buf *buf)
 {
 	if (atomic_fetch_sub(&buf->refs, 1) != 1)
 		return;
-	if (buf->kind == BP__BLOCK) {
-		bp__qdisc_block_back(buf->q, buf->pub.data, buf->block_size);
+	if (buf->head.kind == BP__BLOCK) {
+		bp__qdisc_block_back(buf->q, buf->head.pub.data, buf->block_size);
 		bp__qdisc_unref(buf->q);
 	}
 	free(buf);
 }
 
-static struct bp_buf *copy(struct bp__buf *slice)
+static struct bp_buf *copy(struct bp__slice *slice)
 {
 	size_t cost = bp__buf_cost(slice->pub.len);
 	struct bp__peer *peer;
@@ -156,17 +133,15 @@ static struct bp_buf *copy(struct bp__buf *slice)
 		bp__flow_release(slice->flow, peer, cost, BP__HELD_DELIVERED, NULL, 0);
 		return NULL;
 	}
-	memcpy(buf->pub.data, slice->pub.data, slice->pub.len);
-	return &buf->pub;
+	memcpy(buf->head.pub.data, slice->pub.data, slice->pub.len);
+	return &buf->head.pub;
 }
 
 struct bp_buf *bp_buf_ref(struct bp_buf *pub)
 {
-	struct bp__buf *buf = bp__buf_of(pub);
-
-	if (buf->kind == BP__SLICE)
-		return copy(buf);
-	atomic_fetch_add(&buf->holds, 1);
+	if (bp__buf_is_slice(pub))
+		return copy(bp__slice_of(pub));
+	atomic_fetch_add(&bp__buf_of(pub)->holds, 1);
 	return pub;
 }
 
@@ -176,8 +151,8 @@ void bp_buf_unref(struct bp_buf *pub)
 
 	if (!pub)
 		return;
+	assert(!bp__buf_is_slice(pub));	/* that one was only shown to you */
 	buf = bp__buf_of(pub);
-	assert(buf->kind != BP__SLICE);	/* that one was only shown to you */
 	if (atomic_fetch_sub(&buf->holds, 1) == 1)
 		let_go(buf, BP__HELD_DELIVERED);
 }
@@ -190,7 +165,7 @@ int bp_buf_new(struct bp_buf **ret_buf, size_t len)
 		buf = new_buf(len, len);
 	if (!buf)
 		return -ENOMEM;
-	*ret_buf = &buf->pub;
+	*ret_buf = &buf->head.pub;
 	return 0;
 }
 

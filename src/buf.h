@@ -23,19 +23,23 @@ struct bp__chunk {
 	struct bp__flow *flow;		/* its reader or events keep it */
 	struct bp__peer *peer;		/* charged */
 	size_t cap;			/* bytes in all, and its charge */
-	atomic_uint refs;		/* the reader, and each slice that is out */
+	atomic_uint refs;		/* the reader, and each batch with slices of it */
 	char bytes[];
 };
 
-struct bp__buf {
+/* What every payload begins with; of a slice it is all. */
+struct bp__slice {
 	struct bp_buf pub;
+	struct bp__flow *flow;		/* referenced while it is charged; or NULL */
 	enum bp__buf_kind kind;
+};
+
+struct bp__buf {
+	struct bp__slice head;
 	size_t block_size;
 	size_t charge;
-	struct bp__flow *flow;		/* referenced while it is charged; or NULL */
 	struct bp__peer *peer;		/* charged */
 	struct bp__qdisc *q;		/* BLOCK: whose pool it goes back to, referenced */
-	struct bp__chunk *chunk;	/* SLICE: or NULL on the stack */
 	atomic_uint holds;		/* the application's references */
 	atomic_uint refs;		/* one for all holds, one for each out queue */
 };
@@ -56,26 +60,41 @@ struct bp__buf *bp__buf_alloc(struct bp__flow *flow, struct bp__peer *peer, size
 /* The reader gives up a payload that was not delivered. */
 void bp__buf_discard(struct bp__buf *buf);
 
-/* Make buf, in an event, a slice; a chunk gets a reference. */
-void bp__buf_slice(struct bp__buf *buf, struct bp__flow *flow,
-    struct bp__chunk *chunk, void *data, size_t len);
-
-/* The event is freed, or the handler has returned. */
-void bp__buf_done(struct bp__buf *buf);
-
-/* A reference for an out queue, or NULL: this one has to be copied. */
+/* A reference for an out queue. */
 struct bp__buf *bp__buf_share(struct bp__buf *buf);
 void bp__buf_unshare(struct bp__buf *buf);
 
+static inline struct bp__slice *bp__slice_of(struct bp_buf *pub)
+{
+	return bp__container_of(pub, struct bp__slice, pub);
+}
+
+static inline bool bp__buf_is_slice(struct bp_buf *pub)
+{
+	return bp__slice_of(pub)->kind == BP__SLICE;
+}
+
+/* One that is no slice. */
 static inline struct bp__buf *bp__buf_of(struct bp_buf *pub)
 {
-	return bp__container_of(pub, struct bp__buf, pub);
+	return bp__container_of(pub, struct bp__buf, head.pub);
+}
+
+/* The event is freed, or the handler has returned. */
+static inline void bp__buf_done(struct bp_buf *pub)
+{
+	if (!bp__buf_is_slice(pub))
+		bp_buf_unref(pub);
 }
 
 /* A chunk for the flow's reader; NULL: there is no room just now, or no memory. */
 struct bp__chunk *bp__chunk_new(struct bp__flow *flow);
-/* Its reader is through with it; or with a slice of it, whoever had that. */
+/* Its reader is through with it; or a batch. */
 void bp__chunk_let_go(struct bp__chunk *chunk);
+static inline void bp__chunk_ref(struct bp__chunk *chunk)
+{
+	atomic_fetch_add(&chunk->refs, 1);
+}
 void bp__chunk_unref(struct bp__chunk *chunk);
 /* What one costs, and the bytes that fit it; 0: this flow has none. */
 size_t bp__chunk_cap(const struct bp__flow *flow);

@@ -73,6 +73,8 @@ struct bp__chores {
 	struct bp__outq dead;		/* pieces to free */
 };
 
+#define BP__QUICK_NS (50 * 1000)	/* a few system calls' worth: answers may wait */
+
 struct bp_conn {
 	/* set before anybody else sees it, then constant */
 	uint64_t id;
@@ -95,7 +97,6 @@ struct bp_conn {
 	_Atomic uint64_t read_deadline_ns; /* of header or frame, or 0; see reader.c */
 	_Atomic uint64_t frame_since_ns; /* when the frame it reads was granted, or 0 */
 	_Atomic uint64_t bytes_in, bytes_out; /* read and written, for telling life */
-	_Atomic uint64_t sent_frames;
 	atomic_bool withheld;		/* answers wait for more; written under [C] */
 	_Atomic(const char *) handler, notification; /* those that run, for the log */
 
@@ -128,7 +129,7 @@ struct bp_conn {
 	bool told, telling;		/* R7: what was told, and that somebody tells */
 	struct bp__chores chores;
 	uint64_t linger_deadline_ns;
-	uint64_t throttled_ns, throttled_since_ns, throttles;
+	uint64_t sent_frames, throttled_ns, throttled_since_ns, throttles;
 	struct bp_conn_stats last_stats;	/* the kernel's part, before reset or close */
 
 	/* its reader only */

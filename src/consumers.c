@@ -12,12 +12,12 @@
 
 struct consumer {
 	struct bp__waiter waiter;
-	pthread_t thread;
+	const void *thread;		/* bp__this_thread() */
 	struct bp__entry *entry;
 };
 
 /* The next entry, with its turn, or NULL. */
-static struct bp__entry *take_ready_locked(struct bp__qdisc *q, pthread_t taker)
+static struct bp__entry *take_ready_locked(struct bp__qdisc *q, const void *taker)
     BP__REQUIRES(q->lock)
 {
 	struct bp__entry *entry;
@@ -30,9 +30,10 @@ static struct bp__entry *take_ready_locked(struct bp__qdisc *q, pthread_t taker)
 		return NULL;
 	entry = bp__flow_shift_locked(flow);
 	entry->next = NULL;
-	if (flow->out++ == 0)
+	atomic_fetch_add(&flow->out, 1);
+	if (bp__list_empty(&flow->turn_link))
 		bp__list_append(&q->turns, &flow->turn_link);
-	flow->turn_taker = taker;
+	atomic_store_explicit(&flow->taker, taker, memory_order_relaxed);
 	if (entry->last)
 		q->live--;
 	bp__flow_leave_queue_locked(entry);
@@ -52,7 +53,7 @@ static int take_more_locked(struct bp__qdisc *q, struct bp__entry *entry, int n)
 
 	for (; taken < n; taken++) {
 		bp__flow_show_behind_locked(last->flow);
-		last->next = take_ready_locked(q, pthread_self());
+		last->next = take_ready_locked(q, bp__this_thread());
 		if (!last->next)
 			break;
 		last = last->next;
@@ -67,6 +68,7 @@ static bool over_locked(const struct bp__qdisc *q)
     BP__REQUIRES(q->lock)
 {
 	const struct bp__list *link;
+	const struct bp__flow *flow;
 
 	if (q->closed && q->live == 0)
 		return true;
@@ -74,10 +76,11 @@ static bool over_locked(const struct bp__qdisc *q)
 		return false;
 	/* what is left is behind events that are out; who holds them all itself
 	 * would wait for itself */
-	for (link = q->turns.next; link != &q->turns; link = link->next)
-		if (!pthread_equal(bp__container_of(link, struct bp__flow,
-		    turn_link)->turn_taker, pthread_self()))
+	for (link = q->turns.next; link != &q->turns; link = link->next) {
+		flow = bp__container_of(link, const struct bp__flow, turn_link);
+		if (atomic_load(&flow->taker) != bp__this_thread())
 			return false;
+	}
 	return true;
 }
 
@@ -100,18 +103,20 @@ void bp__qdisc_dispatch_locked(struct bp__qdisc *q)
 		bp__wake_all(&q->consumers);
 }
 
-static void record_waits(struct bp__qdisc *q, const struct bp__entry *chain)
+static void note_taken(struct bp__qdisc *q, const struct bp__entry *chain)
 {
 	uint64_t now = bp__now_ns();
 
-	for (; chain; chain = chain->next)
+	for (; chain; chain = chain->next) {
 		bp__waits_record(&q->waits, now - chain->arrived_ns);
+		chain->flow->beat_ns = now;
+	}
 }
 
 int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_chain, int n,
     uint64_t deadline_ns)
 {
-	struct consumer self = { .thread = pthread_self() };
+	struct consumer self = { .thread = bp__this_thread() };
 	int rc = 0;
 
 	bp__lock(&q->lock);
@@ -133,7 +138,7 @@ int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_chain, int n,
 	bp__qdisc_leave(q, NULL);
 	if (!self.entry)
 		return rc;
-	record_waits(q, self.entry);
+	note_taken(q, self.entry);
 	*ret_chain = self.entry;
 	return rc;
 }

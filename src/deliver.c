@@ -13,8 +13,7 @@
 
 #include <string.h>
 
-#define BATCH 32			/* frames queued under one lock */
-#define QUICK_NS (50 * 1000)		/* a few system calls' worth */
+#define BATCH 64			/* frames queued under one lock */
 #define GROUP_MAX 16			/* handlers between two looks at the clock */
 #define QUANTUM ((uint64_t)64 * 1024)	/* bytes of a turn while others wait for it */
 #define QUANTUM_NS (100 * 1000)
@@ -36,13 +35,13 @@ static void leave_handler(struct bp_conn *c, struct bp__callback *callback)
 		bp__conn_push(c);
 }
 
-static void call_received(struct bp_conn *c, struct bp__buf *buf)
+static void call_received(struct bp_conn *c, struct bp_buf *buf)
 {
 	struct bp__callback callback;
 
 	enter_handler(c, &callback, "received");
 	c->expecting = true;
-	c->config.ops->received(c, &buf->pub, bp_conn_data(c));
+	c->config.ops->received(c, buf, bp_conn_data(c));
 	c->expecting = false;
 	leave_handler(c, &callback);
 }
@@ -97,7 +96,7 @@ static void beat(struct tempo *tempo)
 	if (--tempo->left > 0)
 		return;
 	now = bp__now_ns();
-	tempo->quick = now - tempo->looked_ns < QUICK_NS;
+	tempo->quick = now - tempo->looked_ns < BP__QUICK_NS;
 	tempo->looked_ns = now;
 	if (!tempo->quick)
 		tempo->group = 1;
@@ -117,12 +116,11 @@ static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int ban
 	struct tempo tempo = { 1, 1, began, true };
 	struct bp_conn *c = in->c;
 	bool gather = c->config.gather == BP_ON;
+	struct bp__slice slice = { .flow = &c->flow, .kind = BP__SLICE };
 	struct bp__callback callback;
-	struct bp__buf slice;
 	int cut;
 
 	enter_handler(c, &callback, "received");
-	bp__buf_slice(&slice, &c->flow, NULL, NULL, 0);
 	do {
 		/* the reader's own hold on the chunk outlasts the handler */
 		slice.pub.data = bp__inbox_take(in, &frame);
@@ -170,28 +168,22 @@ static int handle_frames(struct bp__inbox *in, struct bp__frame frame)
 
 static int handle_large(struct bp__inbox *in, struct bp__buf *buf, unsigned band)
 {
-	struct bp__wish wish = wish_of(in, buf->pub.len, (int)band);
-	uint64_t len = buf->pub.len;
+	struct bp_buf *pub = &buf->head.pub;
+	struct bp__wish wish = wish_of(in, pub->len, (int)band);
+	uint64_t len = pub->len;
 	struct bp_conn *c = in->c;
 	int rc;
 
 	rc = take_turn(c, &wish, buf->charge);
 	if (rc == 0)
-		call_received(c, buf);
-	bp__buf_done(buf);
+		call_received(c, pub);
+	bp_buf_unref(pub);
 	if (rc == 0)
 		bp__flow_turn_end(&c->flow, len, 1, false);
 	return rc;
 }
 
 /* ---- events ------------------------------------------------------------- */
-
-static void chain_event(struct bp__entry ***tail, struct bp__event *event)
-{
-	event->entry.next = NULL;
-	**tail = &event->entry;
-	*tail = &event->entry.next;
-}
 
 /* A frame that was cut, and where its payload lies in the inbox. */
 struct cutting {
@@ -205,50 +197,38 @@ static size_t cost_of(const struct bp__inbox *in, size_t len)
 	return BP__EVENT_COST + (in->chunk ? 0 : bp__buf_cost(len));
 }
 
-static struct bp__event *make_event(struct bp__inbox *in, const struct cutting *cutting)
+static struct bp__buf *copy_of(struct bp__inbox *in, const struct cutting *cutting)
 {
-	struct bp__buf *buf = NULL;
-	struct bp__event *event;
+	struct bp__flow *flow = &in->c->flow;
+	struct bp__buf *buf;
 
-	if (!in->chunk) {
-		buf = bp__buf_alloc(&in->c->flow, bp__flow_charged(&in->c->flow),
-		    cutting->len);
-		if (!buf) {
-			bp__inbox_give_back(in, cost_of(in, cutting->len));
-			return NULL;
-		}
-		memcpy(buf->pub.data, cutting->payload, cutting->len);
-	}
-	event = bp__event_new(in->c, buf, in->chunk, cutting->payload, cutting->len,
-	    in->arrived_ns);
-	if (!event) {
-		bp__inbox_give_back(in, BP__EVENT_COST);
-		if (buf)
-			bp__buf_discard(buf);
-	}
-	return event;
+	buf = bp__buf_alloc(flow, bp__flow_charged(flow), cutting->len);
+	if (buf)
+		memcpy(buf->head.pub.data, cutting->payload, cutting->len);
+	return buf;
 }
 
-/* Queue what was cut, as one chain; its cost is reserved. */
-static int queue_cuttings(struct bp__inbox *in, const struct cutting *cuttings, int n,
-    unsigned band)
+/* Queue what was cut, as one batch; its cost is reserved. */
+static int queue_cuttings(struct bp__inbox *in, const struct cutting *cuttings,
+    unsigned n, unsigned band)
 {
-	struct bp__entry *chain = NULL, **tail = &chain;
-	struct bp__event *event;
+	struct bp__buf *buf = NULL;
+	struct bp__batch *batch;
 	size_t left = 0;
-	int i;
+	unsigned i = 0;
 
-	for (i = 0; i < n; i++) {
-		event = make_event(in, &cuttings[i]);
-		if (!event)
+	batch = bp__batch_new(in->c, in->chunk, n);
+	for (; batch && i < n; i++) {
+		if (!in->chunk && !(buf = copy_of(in, &cuttings[i])))
 			break;
-		event->entry.band = band;
-		chain_event(&tail, event);
+		bp__batch_add(batch, buf, cuttings[i].payload, cuttings[i].len,
+		    in->arrived_ns, band);
 	}
-	bp__flow_put(&in->c->flow, chain);
+	if (batch)
+		bp__flow_put(&in->c->flow, bp__batch_chain(batch));
 	if (i == n)
 		return 0;
-	for (i++; i < n; i++)
+	for (; i < n; i++)
 		left += cost_of(in, cuttings[i].len);
 	bp__inbox_give_back(in, left);
 	return -ENOMEM;
@@ -268,7 +248,8 @@ static int queue_frames(struct bp__inbox *in, struct bp__frame frame)
 {
 	struct cutting cuttings[BATCH];
 	size_t cost = 0, one;
-	int n = 0, band, rc;
+	unsigned n = 0;
+	int band, rc;
 
 	band = bp__inbox_band(in, &frame);
 	if (band < 0)
@@ -293,17 +274,16 @@ static int queue_frames(struct bp__inbox *in, struct bp__frame frame)
 
 static int queue_large(struct bp__inbox *in, struct bp__buf *buf, unsigned band)
 {
-	struct bp__event *event = bp__event_new(in->c, buf, NULL, NULL, buf->pub.len,
-	    in->arrived_ns);
+	struct bp__batch *batch = bp__batch_new(in->c, NULL, 1);
 
-	if (!event) {
+	if (!batch) {
 		bp__inbox_give_back(in, BP__EVENT_COST);
 		bp__buf_discard(buf);
 		return -ENOMEM;
 	}
-	event->entry.band = band;
+	bp__batch_add(batch, buf, NULL, buf->head.pub.len, in->arrived_ns, band);
 	bp__whereabouts(in->c, BP__WAITING);
-	bp__flow_put(&in->c->flow, &event->entry);
+	bp__flow_put(&in->c->flow, bp__batch_chain(batch));
 	bp__whereabouts(in->c, BP__ELSEWHERE);
 	return 0;
 }

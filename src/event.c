@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* BP__EVENT_COST covers the event, and what malloc adds */
-static_assert(sizeof(struct bp__event) + 16 <= BP__EVENT_COST,
-    "an event costs more than it is charged");
+/* BP__EVENT_COST covers a batch of one, and what malloc adds */
+static_assert(sizeof(struct bp__batch) + sizeof(struct bp__event) + 16
+    <= BP__EVENT_COST, "an event costs more than it is charged");
 
 static struct bp__event *event_of(struct bp__entry *entry)
 {
@@ -30,57 +30,126 @@ void bp__event_init(struct bp__event *event, struct bp_conn *conn,
 	event->entry.arrived_ns = arrived_ns;
 }
 
-struct bp__event *bp__event_new(struct bp_conn *conn, struct bp__buf *payload,
-    struct bp__chunk *chunk, void *data, size_t len, uint64_t arrived_ns)
-{
-	struct bp__event *event = malloc(sizeof *event);
+/* ---- batches ------------------------------------------------------------ */
 
-	if (!event)
+struct bp__batch *bp__batch_new(struct bp_conn *conn, struct bp__chunk *chunk,
+    unsigned max)
+{
+	struct bp__batch *batch;
+
+	batch = malloc(sizeof *batch + max * sizeof batch->events[0]);
+	if (!batch)
 		return NULL;
-	bp__event_init(event, conn, BP_RECEIVED, arrived_ns);
-	event->entry.peer = bp__flow_charged(&conn->flow);
-	event->entry.cost = BP__EVENT_COST;
-	event->entry.len = len;
-	if (payload) {
-		event->entry.payload_cost = payload->charge;
-		event->pub.buf = &payload->pub;
-	} else {
-		bp__buf_slice(&event->slice, &conn->flow, chunk, data, len);
-		event->pub.buf = &event->slice.pub;
-	}
-	return event;
+	batch->conn = bp_conn_ref(conn);
+	batch->peer = bp__flow_charged(&conn->flow);
+	batch->chunk = chunk;
+	if (chunk)
+		bp__chunk_ref(chunk);
+	batch->cost = 0;
+	batch->n = 0;
+	return batch;
 }
 
-/* The event is no more; its conn may go with it. */
-static void dispose(struct bp__event *event)
+void bp__batch_add(struct bp__batch *batch, struct bp__buf *payload, void *data,
+    size_t len, uint64_t arrived_ns, unsigned band)
 {
-	struct bp_conn *conn = event->pub.conn;
+	struct bp__event *event = &batch->events[batch->n++];
 
-	if (event->pub.kind == BP_RECEIVED)
-		free(event);
-	bp_conn_unref(conn);
+	batch->cost += BP__EVENT_COST;
+	event->batch = batch;
+	event->slice = (struct bp__slice){
+		.pub = { data, len }, .flow = &batch->conn->flow, .kind = BP__SLICE,
+	};
+	event->pub = (struct bp_event){
+		.kind = BP_RECEIVED, .conn = batch->conn,
+		.buf = payload ? &payload->head.pub : &event->slice.pub,
+		.arrived_ns = arrived_ns,
+	};
+	event->entry = (struct bp__entry){
+		.flow = &batch->conn->flow, .peer = batch->peer,
+		.cost = BP__EVENT_COST, .len = len, .band = band,
+		.payload_cost = payload ? payload->charge : 0,
+		.next = &event[1].entry, .arrived_ns = arrived_ns,
+	};
 }
+
+static void batch_free(struct bp__batch *batch)
+{
+	if (batch->chunk)
+		bp__chunk_unref(batch->chunk);
+	bp_conn_unref(batch->conn);
+	free(batch);
+}
+
+struct bp__entry *bp__batch_chain(struct bp__batch *batch)
+{
+	if (batch->n == 0) {
+		batch_free(batch);
+		return NULL;
+	}
+	batch->events[batch->n - 1].entry.next = NULL;
+	atomic_init(&batch->left, batch->n);
+	return &batch->events[0].entry;
+}
+
+static void let_go(struct bp__batch *batch)
+{
+	if (atomic_fetch_sub(&batch->left, 1) != 1)
+		return;
+	if (batch->cost > 0)
+		bp__flow_release(&batch->conn->flow, batch->peer, batch->cost,
+		    BP__HELD_DELIVERED, NULL, 0);
+	batch_free(batch);
+}
+
+/* ---- the end of one ----------------------------------------------------- */
 
 void bp__event_purged(struct bp__entry *entry)
 {
 	struct bp__event *event = event_of(entry);
 
 	if (event->pub.buf)
-		bp__buf_done(bp__buf_of(event->pub.buf));
-	dispose(event);
+		bp__buf_done(event->pub.buf);
+	if (event->batch)
+		let_go(event->batch);
+	else
+		bp_conn_unref(event->pub.conn);
+}
+
+/* The charge of its batch, if that ends with it: then one visit to Q does for both. */
+static size_t charge_of(struct bp__batch *batch)
+{
+	size_t cost;
+
+	if (!batch || atomic_load(&batch->left) > 1)
+		return 0;
+	cost = batch->cost;
+	batch->cost = 0;
+	return cost;
 }
 
 void bp_event_free(struct bp_event *pub)
 {
 	struct bp__event *event;
+	struct bp_conn *conn;
+	struct bp__batch *batch;
+	enum bp_event_kind kind;
 
 	if (!pub)
 		return;
 	event = bp__container_of(pub, struct bp__event, pub);
+	conn = pub->conn;
+	kind = pub->kind;
+	batch = event->batch;
 	if (pub->buf)
-		bp__buf_done(bp__buf_of(pub->buf));
-	bp__flow_turn_back(&event->entry);
-	if (pub->kind == BP_ENDED)
-		bp__conn_ended_handled(pub->conn);
-	dispose(event);
+		bp__buf_done(pub->buf);
+	bp__flow_turn_back(&event->entry, charge_of(batch));
+	if (atomic_load(&conn->withheld) && bp__flow_turn_over(&conn->flow))
+		bp__conn_push(conn);
+	if (kind == BP_ENDED)
+		bp__conn_ended_handled(conn);
+	if (batch)
+		let_go(batch);
+	else
+		bp_conn_unref(conn);
 }

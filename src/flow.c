@@ -170,22 +170,32 @@ void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain)
 
 /* ---- anyone ------------------------------------------------------------- */
 
-void bp__flow_turn_back(struct bp__entry *entry)
+void bp__flow_turn_back(struct bp__entry *entry, size_t cost)
 {
 	struct bp__flow *flow = entry->flow;
 	struct bp__qdisc *q = flow->q;
+	bool last = entry->last;
 
+	/* while others of it are out nothing changes for anybody */
+	if (atomic_fetch_sub(&flow->out, 1) > 1 && cost == 0 && !last)
+		return;
 	bp__lock(&q->lock);
-	if (--flow->out == 0)
+	/* meanwhile its next may have been given out, or handled */
+	if (atomic_load(&flow->out) == 0)
 		bp__list_remove(&flow->turn_link);
 	q->moves++;
-	if (entry->last)
+	if (last)
 		flow->finished = true;
-	bp__flow_uncharge_locked(flow, entry->peer, entry->cost);
+	bp__flow_uncharge_locked(flow, entry->peer, cost);
 	bp__flow_show_locked(flow);
 	if (q->stopped)
 		bp__wake_all(&q->consumers);	/* is there anybody left to wait for? */
 	bp__qdisc_leave(q, flow);
+}
+
+bool bp__flow_turn_over(const struct bp__flow *flow)
+{
+	return atomic_load(&flow->out) == 0 && atomic_load(&flow->queued) == 0;
 }
 
 static void wake_parked_locked(struct bp__flow *flow)

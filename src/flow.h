@@ -13,7 +13,7 @@ struct bp__entry {
 	struct bp__entry *next;
 	struct bp__flow *flow;
 	struct bp__peer *peer;	/* charged; NULL: nothing is */
-	size_t cost;		/* charged; given back with the turn */
+	size_t cost;		/* charged; given back by its owner, with the turn or later */
 	size_t payload_cost;	/* charged; given back by whoever releases the payload */
 	size_t len;
 	unsigned band;
@@ -59,6 +59,12 @@ struct bp__flow {
 	atomic_int stage;		/* enum bp__flow_stage, written under [Q] */
 	atomic_size_t queued;		/* entries, written under [Q] */
 	atomic_uint band;		/* of its next frame, if nobody classifies */
+	atomic_size_t out;		/* entries that are out, or 1 while its handler runs;
+					 * grows under [Q] */
+	_Atomic(const void *) taker;	/* bp__this_thread() of who has taken those */
+
+	/* its taker's */
+	uint64_t beat_ns;		/* when it took them, or last answered one */
 
 	/* [Q] under q->lock */
 	struct bp__peer *peer;		/* whom its next frame is charged to */
@@ -67,7 +73,6 @@ struct bp__flow {
 	struct bp_item oldest;		/* its oldest entry, as the discipline sees it */
 	struct bp__peer *oldest_peer;	/* referenced while that is shown */
 	bool shown;			/* oldest is with the discipline */
-	size_t out;			/* entries that are out, or 1 while its handler runs */
 	struct bp__wish wish;		/* while it is wanting, with handlers */
 	size_t owed;			/* cost of what its last turn handled beyond its due */
 	struct bp__key host;		/* where it comes from, if that is counted */
@@ -82,7 +87,6 @@ struct bp__flow {
 	struct bp__cond reader_cond;	/* 1 waiter: its reader */
 	struct bp__list turn_link; /* in q->turns while an entry is out */
 	struct bp__list filled_link;	/* in q->filled while something is queued */
-	pthread_t turn_taker;
 	size_t reader_held;		/* charged for what its reader has not delivered */
 	uint64_t asking_since_ns;
 	uint64_t gate_ns, parked_ns;	/* waited so far */
@@ -151,7 +155,7 @@ static inline struct bp__peer *bp__flow_charged(const struct bp__flow *flow)
 struct bp__peer *bp__flow_try_reserve(struct bp__flow *flow, size_t cost,
     size_t block, bool chunk);
 
-#define BP__EVENT_COST ((size_t)288)	/* an event, as allocated */
+#define BP__EVENT_COST ((size_t)224)	/* an event, as allocated */
 
 enum bp__holder { BP__HELD_DELIVERED, BP__HELD_FRAME, BP__HELD_CHUNK };
 
@@ -177,8 +181,13 @@ bool bp__flow_presses(struct bp__flow *flow);
  */
 void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain);
 
-/* The entry was handled: its cost and its turn go back. */
-void bp__flow_turn_back(struct bp__entry *entry);
+/*
+ * The entry was handled: its turn goes back, and cost, charged to its peer. What was
+ * taken after it waits until all that are out have been handled.
+ */
+void bp__flow_turn_back(struct bp__entry *entry, size_t cost);
+/* Nothing of it is out any more, nor queued. Without a lock. */
+bool bp__flow_turn_over(const struct bp__flow *flow);
 
 void bp__flow_mute(struct bp__flow *flow);
 void bp__flow_unmute(struct bp__flow *flow);

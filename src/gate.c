@@ -98,7 +98,7 @@ static bool crowded_locked(const struct bp__flow *flow, size_t cost)
 {
 	const struct bp_peer *peer = &flow->peer->gate;
 
-	return (flow->first || flow->out > 0) && peer->held + cost > peer->guarantee;
+	return (flow->first || atomic_load(&flow->out) > 0) && peer->held + cost > peer->guarantee;
 }
 
 void bp__flow_uncharge_locked(struct bp__flow *flow, struct bp__peer *peer,

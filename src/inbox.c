@@ -349,13 +349,19 @@ ssize_t bp__inbox_fill(struct bp__inbox *in)
 		return n;
 	in->busy = (size_t)n == room || n >= BP__SMALL;
 	in->end += (size_t)n;
-	/* the rest of it, too: what is answered in parts comes in parts ever after */
-	if ((size_t)n == room && !in->chunk && in->c->sock->pending(in->c->fd) > 0
-	    && to_chunk(in)) {
-		n = bp__inbox_read(in, in->base + in->end, in->cap - in->end);
-		if (n > 0)
-			in->end += (size_t)n;
-	}
 	bp__inbox_skip_tail(in);
 	return n;
+}
+
+int bp__inbox_top_up(struct bp__inbox *in)
+{
+	ssize_t n;
+
+	if (in->chunk || in->end < in->cap || in->c->sock->pending(in->c->fd) == 0
+	    || !to_chunk(in))
+		return 0;
+	n = bp__inbox_read(in, in->base + in->end, in->cap - in->end);
+	if (n > 0)
+		in->end += (size_t)n;
+	return n < 0 ? (int)n : 0;
 }

@@ -100,12 +100,12 @@ static int read_unknown(struct bp__inbox *in, struct bp__buf *buf)
 {
 	const struct bp_framer_ops *framer = in->c->config.framer;
 	struct bp__frame frame = { 0 };
-	char *bytes = buf->pub.data;
+	char *bytes = buf->head.pub.data;
 	size_t have, whole = 0, step;
 	ssize_t n;
 	int rc;
 
-	have = take_bytes(in, bytes, buf->pub.len);
+	have = take_bytes(in, bytes, buf->head.pub.len);
 	bp__inbox_drop_chunk(in);
 	for (;;) {
 		rc = framer->cut(bytes, have, &in->scanned, &frame.head, &frame.len,
@@ -117,9 +117,9 @@ static int read_unknown(struct bp__inbox *in, struct bp__buf *buf)
 			return -EMSGSIZE;
 		if (rc > 0 && have >= whole)
 			break;
-		if (have == buf->pub.len)
+		if (have == buf->head.pub.len)
 			return -EMSGSIZE;
-		step = buf->pub.len - have;
+		step = buf->head.pub.len - have;
 		n = bp__inbox_read(in, bytes + have, step < SMALL_STEP ? step : SMALL_STEP);
 		if (n <= 0)
 			return (int)n;
@@ -130,7 +130,7 @@ static int read_unknown(struct bp__inbox *in, struct bp__buf *buf)
 	memcpy(in->small, bytes + whole, have - whole);
 	in->end = have - whole;
 	memmove(bytes, bytes + frame.head, frame.len);
-	buf->pub.len = frame.len;
+	buf->head.pub.len = frame.len;
 	in->busy = true;
 	return 1;
 }
@@ -157,7 +157,7 @@ int bp__inbox_large(struct bp__inbox *in, const struct bp__frame *frame, size_t 
 		return rc;
 	atomic_store_explicit(&in->c->frame_since_ns, bp__now_ns(),
 	    memory_order_relaxed);
-	rc = known ? read_known(in, frame, buf->pub.data) : read_unknown(in, buf);
+	rc = known ? read_known(in, frame, buf->head.pub.data) : read_unknown(in, buf);
 	atomic_store_explicit(&in->c->frame_since_ns, 0, memory_order_relaxed);
 	if (rc <= 0) {
 		give_up(in, buf, extra);

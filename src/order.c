@@ -62,13 +62,12 @@ void bp__flow_leave_queue_locked(struct bp__entry *entry)
 	bp__qdisc_pump_locked(q);
 }
 
-/* Give back what an entry holds in the queue; the owner frees it after unlocking. */
+/* Give its place in the queue back; its owner the charge, after unlocking. */
 void bp__flow_purge_entry_locked(struct bp__flow *flow, struct bp__entry *entry)
 {
 	struct bp__qdisc *q = flow->q;
 
 	bp__flow_leave_queue_locked(entry);
-	bp__flow_uncharge_locked(flow, entry->peer, entry->cost);
 	entry->next = q->purged;
 	q->purged = entry;
 }
@@ -150,7 +149,7 @@ void bp__flow_show_locked(struct bp__flow *flow)
 {
 	struct bp__qdisc *q = flow->q;
 
-	if (flow->shown || flow->out > 0)
+	if (flow->shown || atomic_load(&flow->out) > 0)
 		return;
 	if (flow->first && q->abandoned) {
 		purge_all_locked(flow);

@@ -149,7 +149,7 @@ void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
 
 	bp__assert_held(&q->lock);
 	if (flow && flow->watched)
-		quiet = flow->out == 0 && !flow->first && !flow->wanting
+		quiet = atomic_load(&flow->out) == 0 && !flow->first && !flow->wanting
 		    && flow->held == flow->reader_held;
 	q->purged = NULL;
 	q->room = false;

@@ -32,7 +32,7 @@ struct message {
 	struct iovec iov[IOV_INLINE];
 	int n;
 	size_t total;
-	struct bp__buf *buf;		/* iov[1] is this one's bytes */
+	struct bp__buf *buf;		/* iov[1] is this one's bytes; NULL: copy them */
 };
 
 /* ---- the marks ---------------------------------------------------------- */
@@ -159,7 +159,7 @@ static int make_pieces(struct bp__outq *pieces, const struct message *m, size_t 
 	int rc;
 
 	/* a small payload is copied: a page of pieces costs less than its references */
-	if (!m->buf || m->buf->kind == BP__SLICE || m->iov[1].iov_len < 4096)
+	if (!m->buf || m->iov[1].iov_len < 4096)
 		return bp__outq_copy(pieces, m->iov, m->n, skip);
 	if (skip < head) {
 		rc = bp__outq_copy_exactly(pieces, m->iov, 1, skip);
@@ -179,18 +179,30 @@ static int make_pieces(struct bp__outq *pieces, const struct message *m, size_t 
 	return bp__outq_copy(pieces, m->iov + 2, m->n - 2, skip - payload);
 }
 
-/* In a handler of its own, with more to answer at hand: it may wait for that. */
-static bool may_withhold_locked(const struct bp_conn *c)
-    BP__REQUIRES(c->lock)
+/* This thread has taken events of it, handles them quickly, and there are more. */
+static bool answers_quickly(struct bp_conn *c)
 {
-	return c->config.gather == BP_ON && bp__in_handler() == c && c->gathers
-	    && c->state == BP__OPEN && c->queued < WITHHOLD_MAX;
+	struct bp__flow *flow = &c->flow;
+	size_t out = atomic_load(&flow->out);
+	uint64_t now, before;
+
+	if (atomic_load(&flow->taker) != bp__this_thread() || out == 0
+	    || (out == 1 && atomic_load(&flow->queued) == 0))
+		return false;
+	now = bp__now_ns();
+	before = flow->beat_ns;
+	flow->beat_ns = now;
+	return now - before < BP__QUICK_NS;
 }
 
-/* More events of it are queued: their answers can go with this one. */
-static bool leave_to_writer(const struct bp_conn *c)
+/* More is to be answered at once: it may wait for that. */
+static bool may_withhold_locked(struct bp_conn *c)
+    BP__REQUIRES(c->lock)
 {
-	return atomic_load(&c->flow.queued) > 0;
+	if (c->config.gather != BP_ON || c->state != BP__OPEN || c->throttled
+	    || c->queued >= WITHHOLD_MAX)
+		return false;
+	return c->handlers ? c->gathers && bp__in_handler() == c : answers_quickly(c);
 }
 
 static int append_locked(struct bp_conn *c, const struct message *m)
@@ -281,15 +293,13 @@ static int dispatch_locked(struct bp_conn *c, const struct message *m,
 	bool withhold = may_withhold_locked(c);
 	int rc;
 
-	if (!withhold && !c->token && c->outq.bytes == 0 && !leave_to_writer(c))
+	if (!withhold && !c->token && c->outq.bytes == 0)
 		return send_inline_locked(c, m);
 	rc = append_locked(c, m);
 	if (rc < 0 || c->token)
 		return rc;	/* who has the token sees to what has come meanwhile */
 	if (withhold)
 		after->withheld = !atomic_exchange(&c->withheld, true);
-	else if (leave_to_writer(c))
-		bp__writer_wake_locked(c);
 	else
 		after->push = true;
 	return 0;
@@ -310,8 +320,7 @@ static int send_message(struct bp_conn *c, const struct message *m, int timeout_
 			rc = -EPIPE;
 		}
 		if (rc == 0)
-			atomic_fetch_add_explicit(&c->sent_frames, 1,
-			    memory_order_relaxed);
+			c->sent_frames++;
 	}
 	after.tell = rc == 0 && c->notifies && c->throttled && !c->told
 	    && !c->telling;
@@ -384,7 +393,7 @@ int bp_send(struct bp_conn *c, const void *data, size_t len, int timeout_ms)
 int bp_send_buf(struct bp_conn *c, struct bp_buf *buf, int timeout_ms)
 {
 	struct iovec iov = { buf->data, buf->len };
-	struct message m = { .buf = bp__buf_of(buf) };
+	struct message m = { .buf = bp__buf_is_slice(buf) ? NULL : bp__buf_of(buf) };
 	int rc = wrap(&m, c, &iov, 1);
 
 	return rc < 0 ? rc : send_message(c, &m, timeout_ms);

@@ -61,6 +61,7 @@ static void way_out(struct bp_conn *c, struct bp_conn_stats *ret)
 		ret->sndbuf_limited_us = c->last_stats.sndbuf_limited_us;
 		ret->busy_us = c->last_stats.busy_us;
 	}
+	ret->sent_frames = c->sent_frames;
 	ret->throttles = c->throttles;
 	ret->throttled_ns = c->throttled_ns;
 	ret->throttled = atomic_load(&c->throttled);
@@ -77,7 +78,6 @@ void bp_conn_stats(struct bp_conn *c, struct bp_conn_stats *ret)
 	way_in(&c->flow, ret);
 	way_out(c, ret);
 	ret->sent_bytes = atomic_load(&c->bytes_out);
-	ret->sent_frames = atomic_load(&c->sent_frames);
 }
 
 /* One that bp_connect() is still about may come to nothing, and never have been. */

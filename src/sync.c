@@ -129,6 +129,11 @@ void bp__wake_all(struct bp__list *waiters)
 		    struct bp__waiter, link));
 }
 
+const void *bp__this_thread(void)
+{
+	return &held;
+}
+
 uint64_t bp__now_ns(void)
 {
 	struct timespec now;

@@ -73,6 +73,9 @@ bool bp__waiter_wait(struct bp__waiter *waiter, struct bp__list *list,
 void bp__waiter_wake(struct bp__waiter *waiter);
 void bp__wake_all(struct bp__list *waiters);
 
+/* An address that tells threads apart, while they live. */
+const void *bp__this_thread(void);
+
 uint64_t bp__now_ns(void);
 
 static inline uint64_t bp__earlier(uint64_t a, uint64_t b)

@@ -20,7 +20,7 @@ void bp__qdisc_fill_slots_locked(struct bp__qdisc *q)
 	while (q->slots_used < q->slots_max
 	    && (flow = bp__qdisc_next_locked(q)) != NULL) {
 		q->slots_used++;
-		flow->out = 1;
+		atomic_store(&flow->out, 1);
 		if (flow->parked)
 			bp__signal(&flow->reader_cond);
 	}
@@ -47,7 +47,7 @@ static bool forbidden_locked(const struct bp__flow *flow)
 static void give_slot_back_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock)
 {
-	flow->out = 0;
+	atomic_store(&flow->out, 0);
 	flow->q->slots_used--;
 	bp__qdisc_fill_slots_locked(flow->q);
 }
@@ -57,11 +57,11 @@ static void await_slot_locked(struct bp__flow *flow)
 {
 	do {
 		bp__flow_show_locked(flow);
-		while (flow->out == 0 && !hopeless_locked(flow))
+		while (atomic_load(&flow->out) == 0 && !hopeless_locked(flow))
 			bp__flow_park_locked(flow);
-		if (flow->out > 0 && forbidden_locked(flow))
+		if (atomic_load(&flow->out) > 0 && forbidden_locked(flow))
 			give_slot_back_locked(flow);
-	} while (flow->out == 0 && !hopeless_locked(flow));
+	} while (atomic_load(&flow->out) == 0 && !hopeless_locked(flow));
 	bp__flow_hide_locked(flow);
 }
 
@@ -71,7 +71,7 @@ static void await_leave_locked(struct bp__flow *flow)
 	while (!flow->wish.last && !hopeless_locked(flow)
 	    && bp__flow_passed_over_locked(flow))
 		bp__flow_park_locked(flow);
-	flow->out = !hopeless_locked(flow);
+	atomic_store(&flow->out, !hopeless_locked(flow));
 }
 
 int bp__flow_turn(struct bp__flow *flow, const struct bp__wish *wish,
@@ -90,7 +90,7 @@ int bp__flow_turn(struct bp__flow *flow, const struct bp__wish *wish,
 	else
 		await_leave_locked(flow);
 	flow->wanting = false;
-	mine = flow->out > 0;
+	mine = atomic_load(&flow->out) > 0;
 	q->moves++;
 	if (mine && wish->last) {
 		q->live--;
@@ -107,7 +107,7 @@ void bp__flow_turn_end(struct bp__flow *flow, uint64_t bytes, uint64_t frames,
 	size_t cost = (size_t)(bytes + frames * BP__EVENT_COST);
 
 	bp__lock(&q->lock);
-	flow->out = 0;
+	atomic_store(&flow->out, 0);
 	flow->owed = cost > flow->wish.cost ? cost - flow->wish.cost : 0;
 	q->received_bytes += bytes;
 	q->received_events += frames;

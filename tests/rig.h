@@ -67,6 +67,9 @@ static inline void frame_drop(struct bp__entry *entry)
 
 static inline void rig_purged(struct bp__entry *entry)
 {
+	if (entry->cost > 0)
+		bp__flow_release(entry->flow, entry->peer, entry->cost,
+		    BP__HELD_DELIVERED, NULL, 0);
 	atomic_fetch_add(&rig_of(entry->flow->q)->purged, 1);
 	frame_drop(entry);
 }
@@ -320,10 +323,10 @@ static inline struct frame *rig_take(struct rig *rig)
 	return frame_of(entry);
 }
 
-/* Its turn goes back, its payload is kept; what is left of it goes last. */
+/* Its turn and cost go back, its payload is kept; what is left of it goes last. */
 static inline void frame_turn_back(struct frame *frame)
 {
-	bp__flow_turn_back(&frame->entry);
+	bp__flow_turn_back(&frame->entry, frame->entry.cost);
 }
 
 static inline void frame_done(struct frame *frame)

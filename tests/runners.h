@@ -45,7 +45,7 @@ static inline size_t used(void)
 
 static inline bool has_turn(int i)
 {
-	return rig_peek(&rig, &feeds[i]->flow.out) > 0;
+	return atomic_load(&feeds[i]->flow.out) > 0;
 }
 
 static inline bool parked(int i)

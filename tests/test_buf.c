@@ -54,9 +54,9 @@ static struct bp__buf *frame_read(size_t len)
 	REQUIRE_EQ(bp__flow_reserve(flow, bp__buf_cost(len), 0, bp__buf_block(len)), 0);
 	buf = bp__buf_alloc(flow, bp__flow_charged(flow), len);
 	REQUIRE(buf != NULL);
-	CHECK_EQ(buf->pub.len, len);
+	CHECK_EQ(buf->head.pub.len, len);
 	CHECK_EQ(rig_peek(&rig, &rig.q.promised), 0);
-	pattern_fill(buf->pub.data, 0, len);
+	pattern_fill(buf->head.pub.data, 0, len);
 	return buf;
 }
 
@@ -87,7 +87,7 @@ static void test_buf_costs_what_is_allocated_for_it(void)
 		if (!is_sanitized())
 			CHECK(allocated + bp__buf_block(len) <= bp__buf_cost(len));
 		CHECK(bp__buf_cost(len) <= bp__buf_cost(len + 1));
-		bp__buf_done(buf);
+		bp__buf_done(&buf->head.pub);
 		CHECK_EQ(held(), 0);
 	}
 	finish_all();
@@ -125,10 +125,10 @@ static void check_references_hold_the_charge(size_t len)
 
 	start(0);
 	buf = frame_received(len);
-	kept = bp_buf_ref(&buf->pub);
-	CHECK(kept == &buf->pub);
+	kept = bp_buf_ref(&buf->head.pub);
+	CHECK(kept == &buf->head.pub);
 	CHECK(bp_buf_ref(kept) == kept);
-	bp__buf_done(buf);
+	bp__buf_done(&buf->head.pub);
 	bp_buf_unref(kept);
 	CHECK_EQ(held(), bp__buf_cost(len));
 	CHECK(pattern_matches(kept->data, 0, len));
@@ -151,10 +151,10 @@ static void check_out_reference(size_t len)
 	buf = frame_received(len);
 	out = bp__buf_share(buf);
 	CHECK(out == buf);
-	bp__buf_done(buf);
+	bp__buf_done(&buf->head.pub);
 	CHECK_EQ(held(), 0);
 	CHECK_EQ(idle_bytes(), 0);		/* the block is in use */
-	CHECK(pattern_matches(out->pub.data, 0, len));
+	CHECK(pattern_matches(out->head.pub.data, 0, len));
 	bp__buf_unshare(out);
 	CHECK_EQ(idle_bytes(), bp__buf_block(len));
 	/* the other way round: the application is the last */
@@ -162,8 +162,8 @@ static void check_out_reference(size_t len)
 	out = bp__buf_share(buf);
 	bp__buf_unshare(out);
 	CHECK_EQ(held(), bp__buf_cost(len));
-	CHECK(pattern_matches(buf->pub.data, 0, len));
-	bp__buf_done(buf);
+	CHECK(pattern_matches(buf->head.pub.data, 0, len));
+	bp__buf_done(&buf->head.pub);
 	CHECK_EQ(held(), 0);
 	CHECK_EQ(idle_bytes(), bp__buf_block(len));
 	finish_all();
@@ -191,7 +191,7 @@ static void test_buf_may_be_released_by_two_threads_at_once(void)
 	for (i = 0; i < 300; i++) {
 		buf = frame_received(LARGE);
 		out = bp__buf_share(buf);
-		task = task_start(release, &buf->pub);
+		task = task_start(release, &buf->head.pub);
 		bp__buf_unshare(out);
 		task_join(task);
 		CHECK_EQ(held(), 0);
@@ -226,34 +226,40 @@ static void test_buf_that_is_kept_outlives_its_flow_and_its_qdisc(void)
 	rig_finish_queue(&rig);
 	CHECK_EQ(rig_stats(&rig).conns, 1);
 	CHECK_EQ(atomic_load(&rig.feeds), 1);
-	CHECK(pattern_matches(buf->pub.data, 0, LARGE));
-	bp__buf_done(buf);
+	CHECK(pattern_matches(buf->head.pub.data, 0, LARGE));
+	bp__buf_done(&buf->head.pub);
 	CHECK_EQ(rig_stats(&rig).conns, 0);
 	CHECK_EQ(atomic_load(&rig.feeds), 0);
 	/* what an out queue has keeps no connection, but the pool its block is of */
 	bp__qdisc_unref(&rig.q);
 	CHECK_EQ(atomic_load(&rig.gone), 0);
-	CHECK(pattern_matches(out->pub.data, 0, LARGE));
+	CHECK(pattern_matches(out->head.pub.data, 0, LARGE));
 	bp__buf_unshare(out);
 	CHECK_EQ(atomic_load(&rig.gone), 1);
 }
 
 /* ---- slices and chunks ---------------------------------------------------- */
 
+static struct bp__slice slice_of(void *data, size_t len)
+{
+	return (struct bp__slice){
+		.pub = { data, len }, .flow = flow, .kind = BP__SLICE,
+	};
+}
+
 static void test_slice_is_copied_for_who_keeps_it(void)
 {
 	char text[] = "a slice";
-	struct bp__buf slice;
+	struct bp__slice slice;
 	struct bp_buf *kept;
 
 	start(0);
-	bp__buf_slice(&slice, flow, NULL, text, 7);
-	CHECK(bp__buf_share(&slice) == NULL);
+	slice = slice_of(text, 7);
 	kept = bp_buf_ref(&slice.pub);
 	REQUIRE(kept != NULL);
 	CHECK(kept != &slice.pub && kept->data != text);
 	CHECK_EQ(held(), bp__buf_cost(7));
-	bp__buf_done(&slice);
+	bp__buf_done(&slice.pub);
 	memset(text, 'x', 7);
 	CHECK_EQ(kept->len, 7);
 	CHECK(memcmp(kept->data, "a slice", 7) == 0);
@@ -268,13 +274,13 @@ static void test_slice_is_copied_for_who_keeps_it(void)
 static void test_slice_that_is_large_is_copied_into_a_block(void)
 {
 	char *bytes = malloc(40 * KIB);
-	struct bp__buf slice;
+	struct bp__slice slice;
 	struct bp_buf *kept;
 
 	REQUIRE(bytes != NULL);
 	pattern_fill(bytes, 0, 40 * KIB);
 	start(0);
-	bp__buf_slice(&slice, flow, NULL, bytes, 40 * KIB);
+	slice = slice_of(bytes, 40 * KIB);
 	kept = bp_buf_ref(&slice.pub);
 	free(bytes);
 	REQUIRE(kept != NULL);
@@ -288,13 +294,13 @@ static void test_slice_that_is_large_is_copied_into_a_block(void)
 static void test_slice_is_not_kept_without_budget(void)
 {
 	char text[] = "a slice";
-	struct bp__buf slice;
+	struct bp__slice slice;
 	struct bp_buf *kept;
 	size_t all_but = BUDGET - bp__buf_cost(7) + 1;
 
 	start(0);
 	CHECK(bp__flow_try_reserve(flow, all_but, 0, false));
-	bp__buf_slice(&slice, flow, NULL, text, 7);
+	slice = slice_of(text, 7);
 	kept = bp_buf_ref(&slice.pub);
 	CHECK(kept == NULL);
 	CHECK_EQ(held(), all_but);
@@ -302,9 +308,8 @@ static void test_slice_is_not_kept_without_budget(void)
 	finish_all();
 }
 
-static void check_chunk_lives_as_long_as_its_slices(size_t guarantee, size_t cap)
+static void check_chunk_lives_as_long_as_its_references(size_t guarantee, size_t cap)
 {
-	struct bp__buf first, second;
 	struct bp__chunk *chunk;
 	size_t room, pooled = cap >= BP__POOLED_MIN ? cap : 0;
 
@@ -318,32 +323,31 @@ static void check_chunk_lives_as_long_as_its_slices(size_t guarantee, size_t cap
 	CHECK_EQ(rig_peek(&rig, &flow->reader_held), cap);
 	CHECK_EQ(rig_peek(&rig, &rig.q.promised), 0);
 	pattern_fill(chunk->bytes, 0, room);
-	bp__buf_slice(&first, flow, chunk, chunk->bytes, 100);
-	bp__buf_slice(&second, flow, chunk, chunk->bytes + room - 100, 100);
+	bp__chunk_ref(chunk);
+	bp__chunk_ref(chunk);
 	bp__chunk_let_go(chunk);		/* the reader's */
-	bp__buf_done(&first);
+	bp__chunk_unref(chunk);
 	CHECK_EQ(held(), cap);
-	CHECK(pattern_matches(second.pub.data, room - 100, 100));
-	bp__buf_done(&second);
+	CHECK(pattern_matches(chunk->bytes, 0, room));
+	bp__chunk_unref(chunk);
 	CHECK_EQ(held(), 0);
 	CHECK_EQ(rig_peek(&rig, &flow->reader_held), 0);
 	CHECK_EQ(idle_bytes(), pooled);
 	finish_all();
 }
 
-static void test_chunk_lives_as_long_as_its_slices(void)
+static void test_chunk_lives_as_long_as_its_references(void)
 {
-	check_chunk_lives_as_long_as_its_slices(16 * KIB, 4 * KIB);
-	check_chunk_lives_as_long_as_its_slices(64 * KIB, 16 * KIB);
-	check_chunk_lives_as_long_as_its_slices(100 * KIB, 24 * KIB);	/* whole pages */
-	check_chunk_lives_as_long_as_its_slices(512 * KIB, 64 * KIB);	/* at most */
+	check_chunk_lives_as_long_as_its_references(16 * KIB, 4 * KIB);
+	check_chunk_lives_as_long_as_its_references(64 * KIB, 16 * KIB);
+	check_chunk_lives_as_long_as_its_references(100 * KIB, 24 * KIB);	/* whole pages */
+	check_chunk_lives_as_long_as_its_references(512 * KIB, 64 * KIB);	/* at most */
 }
 
 /* What readers hold stays within the guarantee, whatever else is charged (R8). */
 static void test_chunk_in_hand_is_within_the_guarantee(void)
 {
-	struct bp__chunk *chunks[4];
-	struct bp__buf slice;
+	struct bp__chunk *chunks[4], *queued;
 	size_t i;
 
 	start(16 * KIB);
@@ -354,13 +358,14 @@ static void test_chunk_in_hand_is_within_the_guarantee(void)
 	CHECK(bp__chunk_new(flow) == NULL);
 	CHECK_EQ(held(), 16 * KIB);
 	/* that one is the queue's now */
-	bp__buf_slice(&slice, flow, chunks[0], chunks[0]->bytes, 1);
-	bp__chunk_let_go(chunks[0]);
+	queued = chunks[0];
+	bp__chunk_ref(queued);
+	bp__chunk_let_go(queued);
 	chunks[0] = bp__chunk_new(flow);
 	REQUIRE(chunks[0] != NULL);
 	CHECK_EQ(held(), 20 * KIB);
 	CHECK(bp__chunk_new(flow) == NULL);
-	bp__buf_done(&slice);
+	bp__chunk_unref(queued);
 	for (i = 0; i < COUNT_OF(chunks); i++)
 		bp__chunk_let_go(chunks[i]);
 	CHECK_EQ(held(), 0);
@@ -414,7 +419,7 @@ int main(int argc, char **argv)
 		TEST(test_slice_is_copied_for_who_keeps_it),
 		TEST(test_slice_that_is_large_is_copied_into_a_block),
 		TEST(test_slice_is_not_kept_without_budget),
-		TEST(test_chunk_lives_as_long_as_its_slices),
+		TEST(test_chunk_lives_as_long_as_its_references),
 		TEST(test_chunk_in_hand_is_within_the_guarantee),
 		TEST(test_chunk_there_is_no_room_for_is_not_had),
 		TEST(test_chunk_that_would_be_tiny_is_not_had),
