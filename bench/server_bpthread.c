@@ -132,7 +132,7 @@ int main(int argc, char **argv)
 	};
 	struct bp_endpoint_config config = { 0 };
 	struct bp_conn_config conn_config = {
-		.framer = &bp_framer_u32be, .frame_max = FRAME_MAX, .ops = &ops,
+		.framer = &bp_framer_u32be, .ops = &ops,
 	};
 	struct bp_listener *listener;
 	struct bp_endpoint *ep;

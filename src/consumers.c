@@ -10,11 +10,31 @@
 
 #include "locked.h"
 
+#define RUN_MAX ((size_t)16 * 1024)	/* of weight: a chunk's worth */
+
 struct consumer {
 	struct bp__waiter waiter;
 	const void *thread;		/* bp__this_thread() */
 	struct bp__entry *entry;
 };
+
+/* The first n entries of its queue, up to last, are out, with their turns. */
+static void give_out_locked(struct bp__flow *flow, struct bp__entry *last, size_t n,
+    size_t bytes, const void *taker)
+    BP__REQUIRES(flow->q->lock)
+{
+	struct bp__entry *entry = flow->first;
+
+	bp__flow_shift_locked(flow, last, n, bytes);
+	atomic_fetch_add(&flow->out, n);
+	if (bp__list_empty(&flow->turn_link))
+		bp__list_append(&flow->q->turns, &flow->turn_link);
+	atomic_store_explicit(&flow->taker, taker, memory_order_relaxed);
+	if (last->last)
+		flow->q->live--;
+	for (; entry; entry = entry->next)
+		bp__flow_leave_queue_locked(entry);
+}
 
 /* The next entry, with its turn, or NULL. */
 static struct bp__entry *take_ready_locked(struct bp__qdisc *q, const void *taker)
@@ -28,16 +48,45 @@ static struct bp__entry *take_ready_locked(struct bp__qdisc *q, const void *take
 	flow = bp__qdisc_next_locked(q);
 	if (!flow)
 		return NULL;
-	entry = bp__flow_shift_locked(flow);
-	entry->next = NULL;
-	atomic_fetch_add(&flow->out, 1);
-	if (bp__list_empty(&flow->turn_link))
-		bp__list_append(&q->turns, &flow->turn_link);
-	atomic_store_explicit(&flow->taker, taker, memory_order_relaxed);
-	if (entry->last)
-		q->live--;
-	bp__flow_leave_queue_locked(entry);
+	flow->owed = 0;
+	entry = flow->first;
+	give_out_locked(flow, entry, 1, entry->len, taker);
 	return entry;
+}
+
+/*
+ * Those of the same flow that are next in the order, or as good as: they were queued
+ * together with last, and nobody else's is ready, or they are small and the flow owes
+ * for them. To ask the discipline about each would cost more than to handle it.
+ */
+static struct bp__entry *take_run_locked(struct bp__entry *last, int *left)
+    BP__REQUIRES(last->flow->q->lock)
+{
+	struct bp__flow *flow = last->flow;
+	struct bp__entry *first = flow->first, *next = first, *end = NULL;
+	bool alone = atomic_load(&flow->q->shown) == 0;
+	uint64_t seq = last->seq;
+	size_t n = 0, bytes = 0, run = 0;
+
+	if (!flow->q->runs || bp__flow_passed_over_locked(flow))
+		return last;
+	for (; *left > 0 && next && next->seq == ++seq && next->band == last->band
+	    && !next->last; next = next->next) {
+		if (!alone && run + bp__entry_weight(next) > RUN_MAX)
+			break;
+		run += bp__entry_weight(next);
+		end = next;
+		bytes += next->len;
+		n++;
+		--*left;
+	}
+	if (!end)
+		return last;
+	if (!alone)
+		flow->owed += run;
+	give_out_locked(flow, end, n, bytes, atomic_load(&flow->taker));
+	last->next = first;
+	return end;
 }
 
 /*
@@ -49,18 +98,22 @@ static int take_more_locked(struct bp__qdisc *q, struct bp__entry *entry, int n)
     BP__REQUIRES(q->lock)
 {
 	struct bp__entry *last = entry;
-	int taken = 1;
+	int left = n - 1;
 
-	for (; taken < n; taken++) {
+	while (left > 0) {
+		last = take_run_locked(last, &left);
 		bp__flow_show_behind_locked(last->flow);
+		if (left == 0)
+			break;
 		last->next = take_ready_locked(q, bp__this_thread());
 		if (!last->next)
 			break;
 		last = last->next;
+		left--;
 	}
 	for (; n > 1 && entry; entry = entry->next)
 		bp__flow_hide_locked(entry->flow);
-	return taken;
+	return n - left;
 }
 
 /* Nothing comes any more. */
@@ -107,9 +160,17 @@ static void note_taken(struct bp__qdisc *q, const struct bp__entry *chain)
 {
 	uint64_t now = bp__now_ns();
 
-	for (; chain; chain = chain->next) {
-		bp__waits_record(&q->waits, now - chain->arrived_ns);
-		chain->flow->beat_ns = now;
+	uint64_t n;
+
+	while (chain) {
+		const struct bp__entry *first = chain;
+
+		first->flow->beat_ns = now;
+		/* what was read together has waited together */
+		for (n = 0; chain && chain->arrived_ns == first->arrived_ns
+		    && chain->flow == first->flow; chain = chain->next)
+			n++;
+		bp__waits_record(&q->waits, now - first->arrived_ns, n);
 	}
 }
 

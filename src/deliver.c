@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#define BATCH 64			/* frames queued under one lock */
+#define BATCH 128			/* frames queued under one lock */
 #define GROUP_MAX 16			/* handlers between two looks at the clock */
 #define QUANTUM ((uint64_t)64 * 1024)	/* bytes of a turn while others wait for it */
 #define QUANTUM_NS (100 * 1000)

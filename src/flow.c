@@ -138,32 +138,51 @@ static bool pass_to_place_locked(struct bp__flow *flow, const struct bp__entry *
 	return bp__flow_pass_gate_locked(flow);
 }
 
+/* One that takes a place of the discipline's, which it may have to wait for. */
+static bool place_locked(struct bp__flow *flow, struct bp__entry *entry)
+    BP__REQUIRES(flow->q->lock)
+{
+	if (entry->cost == 0)
+		return true;
+	/* when the flow ends while this waits the frame goes in all the same: it is in
+	 * hand, so the bound holds, and the end waits for nobody */
+	flow->wanting = true;
+	entry->in_place = pass_to_place_locked(flow, entry);
+	flow->wanting = false;
+	return !bp__flow_cut_off(flow);
+}
+
+static void deliver_locked(struct bp__flow *flow, struct bp__entry *chain)
+    BP__REQUIRES(flow->q->lock)
+{
+	bp__flow_append_locked(flow, chain);
+	bp__flow_show_locked(flow);
+}
+
 void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain)
 {
 	struct bp__qdisc *q = flow->q;
 	struct bp__entry *entry;
-	bool delivered;
+	size_t cost = 0;
 
+	for (entry = chain; entry; entry = entry->next)
+		cost += entry->cost + entry->payload_cost;
 	bp__lock(&q->lock);
+	bp__flow_hand_over_locked(flow, cost);
+	q->reading -= cost;
+	if (!q->gate.ops->after_read && !bp__flow_cut_off(flow)) {
+		if (chain)
+			deliver_locked(flow, chain);
+		chain = NULL;
+	}
 	while ((entry = chain) != NULL) {
 		chain = entry->next;
-		bp__flow_hand_over_locked(flow, entry->cost + entry->payload_cost);
-		q->reading -= entry->cost + entry->payload_cost;
-		delivered = entry->last || !bp__flow_cut_off(flow);
-		/* when the flow ends while this waits the frame goes in all the same:
-		 * it is in hand, so the bound holds, and the end waits for nobody */
-		if (delivered && q->gate.ops->after_read && entry->cost > 0) {
-			flow->wanting = true;
-			entry->in_place = pass_to_place_locked(flow, entry);
-			flow->wanting = false;
-			delivered = !bp__flow_cut_off(flow);
-		}
-		if (delivered) {
-			bp__flow_append_locked(flow, entry);
-			bp__flow_show_locked(flow);
-		} else {
+		entry->next = NULL;
+		if (entry->last || (!bp__flow_cut_off(flow)
+		    && (!q->gate.ops->after_read || place_locked(flow, entry))))
+			deliver_locked(flow, entry);
+		else
 			bp__flow_purge_entry_locked(flow, entry);
-		}
 	}
 	bp__qdisc_leave(q, flow);
 }

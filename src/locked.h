@@ -15,11 +15,14 @@ void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
     BP__ATTRIBUTE(release_capability(q->lock));
 bool bp__flow_passed_over_locked(const struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
-/* Take the first entry off the queue. */
-struct bp__entry *bp__flow_shift_locked(struct bp__flow *flow)
+/* Take the first n entries off the queue, up to last, of so many bytes. */
+void bp__flow_shift_locked(struct bp__flow *flow, struct bp__entry *last, size_t n,
+    size_t bytes)
     BP__REQUIRES(flow->q->lock);
-void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry)
+void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *chain)
     BP__REQUIRES(flow->q->lock);
+/* What it counts in the order: its cost and its payload's. */
+size_t bp__entry_weight(const struct bp__entry *entry);
 /* Let the discipline see the oldest entry, if it may be received now; or not. */
 void bp__flow_show_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);

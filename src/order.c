@@ -16,38 +16,59 @@ bool bp__flow_passed_over_locked(const struct bp__flow *flow)
 	    && atomic_load(flow->throttled);
 }
 
-void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *entry)
+/* What all read, but only who holds Q changes. */
+static void count_locked(atomic_size_t *counter, size_t change)
 {
-	struct bp__qdisc *q = flow->q;
-
-	entry->next = NULL;
-	entry->seq = q->seq++;
-	if (!flow->first)
-		bp__list_append(&q->filled, &flow->filled_link);
-	*(flow->first ? &flow->last->next : &flow->first) = entry;
-	flow->last = entry;
-	atomic_fetch_add(&flow->queued, 1);
-	q->queued_events++;
-	q->queued_bytes += entry->len;
-	q->moves++;
-	if (entry->cost > 0) {
-		q->received_bytes += entry->len;
-		q->received_events++;
-		flow->received_bytes += entry->len;
-		flow->received_frames++;
-	}
+	atomic_store(counter,
+	    atomic_load_explicit(counter, memory_order_relaxed) + change);
 }
 
-struct bp__entry *bp__flow_shift_locked(struct bp__flow *flow)
+void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *chain)
+{
+	struct bp__qdisc *q = flow->q;
+	size_t n = 0, frames = 0, bytes = 0;
+	struct bp__entry *entry, *last = NULL;
+
+	for (entry = chain; entry; entry = entry->next) {
+		entry->seq = q->seq++;
+		frames += entry->cost > 0;
+		bytes += entry->len;
+		last = entry;
+		n++;
+	}
+	if (!flow->first)
+		bp__list_append(&q->filled, &flow->filled_link);
+	*(flow->first ? &flow->last->next : &flow->first) = chain;
+	flow->last = last;
+	count_locked(&flow->queued, n);
+	q->queued_events += n;
+	q->queued_bytes += bytes;
+	q->moves += n;
+	q->received_bytes += bytes;
+	q->received_events += frames;
+	flow->received_bytes += bytes;
+	flow->received_frames += frames;
+}
+
+void bp__flow_shift_locked(struct bp__flow *flow, struct bp__entry *last, size_t n,
+    size_t bytes)
+{
+	flow->first = last->next;
+	last->next = NULL;
+	if (!flow->first)
+		bp__list_remove(&flow->filled_link);
+	count_locked(&flow->queued, -n);
+	flow->q->queued_events -= n;
+	flow->q->queued_bytes -= bytes;
+}
+
+/* The first entry, off the queue. */
+static struct bp__entry *shift_one_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
 {
 	struct bp__entry *entry = flow->first;
 
-	flow->first = entry->next;
-	if (!flow->first)
-		bp__list_remove(&flow->filled_link);
-	atomic_fetch_sub(&flow->queued, 1);
-	flow->q->queued_events--;
-	flow->q->queued_bytes -= entry->len;
+	bp__flow_shift_locked(flow, entry, 1, entry->len);
 	return entry;
 }
 
@@ -80,7 +101,7 @@ static void purge_all_locked(struct bp__flow *flow)
 			flow->q->live--;
 			flow->finished = true;
 		}
-		bp__flow_purge_entry_locked(flow, bp__flow_shift_locked(flow));
+		bp__flow_purge_entry_locked(flow, shift_one_locked(flow));
 	}
 }
 
@@ -96,7 +117,7 @@ static void put_locked(struct bp__flow *flow, struct bp__peer *peer)
 	flow->oldest.peer = q->order.ops == q->gate.ops ? &peer->gate : &peer->order;
 	flow->oldest.key = 0;
 	flow->shown = true;
-	atomic_fetch_add(&q->shown, 1);
+	count_locked(&q->shown, 1);
 	q->order.ops->put(q->order.state, &flow->oldest);
 }
 
@@ -104,14 +125,14 @@ static void no_longer_shown_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock)
 {
 	flow->shown = false;
-	atomic_fetch_sub(&flow->q->shown, 1);
+	count_locked(&flow->q->shown, (size_t)-1);
 	bp__peer_unref_locked(flow->q, flow->oldest_peer);
 }
 
 /* Memory that a slice shares with others was charged as a chunk, but it counts. */
-static size_t payload_of(const struct bp__entry *entry)
+size_t bp__entry_weight(const struct bp__entry *entry)
 {
-	return entry->payload_cost > 0 ? entry->payload_cost : entry->len;
+	return entry->cost + (entry->payload_cost > 0 ? entry->payload_cost : entry->len);
 }
 
 static void show_entry_locked(struct bp__flow *flow)
@@ -121,7 +142,7 @@ static void show_entry_locked(struct bp__flow *flow)
 
 	if (!entry->last && bp__flow_passed_over_locked(flow))
 		return;
-	flow->oldest.cost = entry->cost + payload_of(entry);
+	flow->oldest.cost = bp__entry_weight(entry) + flow->owed;
 	flow->oldest.len = entry->len;
 	flow->oldest.band = entry->band;
 	flow->oldest.seq = entry->seq;
@@ -201,6 +222,6 @@ void bp__flow_purge_locked(struct bp__flow *flow)
 {
 	bp__flow_hide_locked(flow);
 	while (flow->first && !flow->first->last)
-		bp__flow_purge_entry_locked(flow, bp__flow_shift_locked(flow));
+		bp__flow_purge_entry_locked(flow, shift_one_locked(flow));
 	bp__flow_show_locked(flow);
 }

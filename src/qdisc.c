@@ -108,6 +108,7 @@ int bp__qdisc_init(struct bp__qdisc *q, const struct bp_endpoint_config *config,
 		bp__table_fini(&q->hosts);
 		return rc;
 	}
+	q->runs = bp__qdisc_is_ours(q->order.ops);
 	atomic_init(&q->refs, 1);
 	bp__mutex_init(&q->lock);
 	bp__list_init(&q->consumers);

@@ -64,6 +64,7 @@ struct bp__qdisc {
 	size_t conns_per_addr;		/* 0: no limit */
 	unsigned bands;
 	enum bp_peer_by peer_by;
+	bool runs;			/* its order allows them: consumers.c */
 
 	/* lock-free */
 	atomic_size_t refs;		/* of the endpoint around it */

@@ -28,11 +28,11 @@ static uint64_t bucket_ns(unsigned bucket)
 	return ((uint64_t)(bucket - bits * 8) << bits) + (UINT64_C(1) << (bits - 1));
 }
 
-void bp__waits_record(struct bp__waits *waits, uint64_t ns)
+void bp__waits_record(struct bp__waits *waits, uint64_t ns, uint64_t n)
 {
 	uint64_t max = atomic_load_explicit(&waits->max_ns, memory_order_relaxed);
 
-	atomic_fetch_add_explicit(&waits->buckets[bucket_of(ns)], 1,
+	atomic_fetch_add_explicit(&waits->buckets[bucket_of(ns)], n,
 	    memory_order_relaxed);
 	while (ns > max
 	    && !atomic_compare_exchange_weak(&waits->max_ns, &max, ns))

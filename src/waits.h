@@ -16,7 +16,7 @@ struct bp__waits {
 	_Atomic uint64_t max_ns;
 };
 
-void bp__waits_record(struct bp__waits *waits, uint64_t ns);
+void bp__waits_record(struct bp__waits *waits, uint64_t ns, uint64_t n);
 uint64_t bp__waits_percentile_ns(struct bp__waits *waits, unsigned percent);
 
 #endif /* BP_WAITS_H */

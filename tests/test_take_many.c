@@ -31,10 +31,15 @@ static void with(size_t n)
 	with_qdisc(&bp_qdisc_unbounded, n);
 }
 
-static void read_from(int i, int n)
+static void read_of(int i, int n, size_t cost)
 {
 	while (n-- > 0)
-		CHECK_EQ(feed_read(feeds[i], 10), 0);
+		CHECK_EQ(feed_read(feeds[i], cost), 0);
+}
+
+static void read_from(int i, int n)
+{
+	read_of(i, n, 10);
 }
 
 static int take(int n)
@@ -150,13 +155,32 @@ static void test_take_many_follows_bands(void)
 static void test_take_many_shares_among_peers(void)
 {
 	with_qdisc(&bp_qdisc_fair, 2);
-	for (int n = 0; n < 6; n++)
-		CHECK_EQ(feed_read(feeds[0], 1000), 0);
-	for (int n = 0; n < 6; n++)
-		CHECK_EQ(feed_read(feeds[1], 1000), 0);
+	read_of(0, 6, 20000);
+	read_of(1, 6, 20000);
 	CHECK_EQ(take(6), 6);
 	for (int at = 0; at < 6; at++)
 		check_taken(at, at % 2, (unsigned)at / 2 + 1);
+	finish_taken();
+	finish_all();
+}
+
+/* Small ones go in runs of 16 KiB, for which their peer owes. */
+static void test_take_many_takes_small_ones_in_runs(void)
+{
+	int of_first = 0;
+
+	with_qdisc(&bp_qdisc_fair, 2);
+	read_of(0, 20, 2000);
+	read_of(1, 20, 2000);
+	CHECK_EQ(take(MANY), MANY);
+	for (int at = 0; at < MANY; at++)
+		check_taken(at, at / 9, (unsigned)at % 9 + 1);
+	finish_taken();
+	CHECK_EQ(take(MANY), MANY);
+	check_taken(0, 1, 8);			/* whose debt is the smaller one */
+	for (int at = 0; at < MANY; at++)
+		of_first += taken[at]->feed == feeds[0];
+	CHECK_EQ(9 + of_first, MANY);
 	finish_taken();
 	finish_all();
 }
@@ -385,6 +409,7 @@ int main(int argc, char **argv)
 		TEST(test_take_many_follows_the_order_among_connections),
 		TEST(test_take_many_follows_bands),
 		TEST(test_take_many_shares_among_peers),
+		TEST(test_take_many_takes_small_ones_in_runs),
 		TEST(test_take_many_takes_closed_as_well),
 		TEST(test_take_many_frees_the_places_of_all),
 		TEST(test_take_many_holds_up_the_next_until_all_are_handled),
