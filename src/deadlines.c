@@ -71,9 +71,18 @@ static uint64_t check_read(struct bp_conn *c, uint64_t now)
 	return BP__NEVER;
 }
 
+/* What the peer has sent: of a large frame also what waits for the rest. */
+static uint64_t arrived(struct bp_conn *c)
+{
+	uint64_t read = atomic_load(&c->bytes_in);
+
+	return atomic_load_explicit(&c->frame_since_ns, memory_order_relaxed) == 0
+	    ? read : read + c->sock->pending(c->fd);
+}
+
 static uint64_t check_idle(struct bp_conn *c, uint64_t now)
 {
-	uint64_t in = atomic_load(&c->bytes_in), out = atomic_load(&c->bytes_out);
+	uint64_t in = arrived(c), out = atomic_load(&c->bytes_out);
 	uint64_t deadline;
 	/* idle only while it is the peer's turn to do something */
 	bool active = in != c->seen_in || out != c->seen_out
@@ -145,8 +154,8 @@ static uint64_t check_rate_in(struct bp_conn *c, uint64_t now)
 		return BP__NEVER;
 	if (!bp__flow_may_go_on(&c->flow))
 		pause_pace(&c->pace_in, now);	/* it is we who do not read */
-	else if (too_slow(&c->pace_in, &c->config, since, atomic_load(&c->bytes_in), now,
-	    &next) && bp__flow_presses(&c->flow))
+	else if (too_slow(&c->pace_in, &c->config, since, arrived(c), now, &next)
+	    && bp__flow_presses(&c->flow))
 		bp__conn_break(c, BP_REASON_STALLED_FRAME, 0);
 	return next;
 }

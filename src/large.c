@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define SMALL_STEP (BP__SMALL - 64)	/* what it reads too much fits the stack */
+#define LEAST ((size_t)256 * 1024)	/* of a large frame in one read */
+#define LEAST_FROM (8 * LEAST)		/* of a frame that is so large */
 
 static int reserve(struct bp__inbox *in, size_t len, size_t extra, unsigned band)
 {
@@ -64,11 +66,40 @@ static size_t take_bytes(struct bp__inbox *in, char *to, size_t max)
 	return n;
 }
 
+/*
+ * Read what is missing of a payload into its place. Of a large one the socket tells
+ * nothing until there is much of it, since each time the reader wakes costs; but not of
+ * its last part: the peer may send no more after it.
+ */
+static int read_rest(struct bp__inbox *in, char *payload, size_t len)
+{
+	struct bp_conn *c = in->c;
+	bool patient = len >= LEAST_FROM;
+	ssize_t n = 1;
+
+	if (patient)
+		c->sock->set_least(c->fd, LEAST);
+	while (len > 0 && n > 0) {
+		if (patient && len < LEAST) {
+			c->sock->set_least(c->fd, 1);
+			patient = false;
+		}
+		n = bp__inbox_read(in, payload, len);
+		if (n > 0) {
+			payload += n;
+			len -= (size_t)n;
+		}
+	}
+	if (patient)
+		c->sock->set_least(c->fd, 1);
+	return n > 0 ? 1 : (int)n;
+}
+
 static int read_known(struct bp__inbox *in, const struct bp__frame *frame,
     char *payload)
 {
 	size_t have;
-	ssize_t n;
+	int rc;
 
 	in->start += frame->head;
 	have = take_bytes(in, payload, frame->len);
@@ -79,12 +110,9 @@ static int read_known(struct bp__inbox *in, const struct bp__frame *frame,
 		return 1;
 	}
 	bp__inbox_drop_chunk(in);		/* while this is read, nothing else is */
-	while (have < frame->len) {
-		n = bp__inbox_read(in, payload + have, frame->len - have);
-		if (n <= 0)
-			return (int)n;
-		have += (size_t)n;
-	}
+	rc = read_rest(in, payload + have, frame->len - have);
+	if (rc <= 0)
+		return rc;
 	in->skip = frame->tail;
 	/* after a large one the next header comes alone: its payload uncopied */
 	in->busy = frame->len <= bp__chunk_room(&in->c->flow) / 2;

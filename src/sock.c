@@ -16,6 +16,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
+}
+
 static ssize_t plain_read_some(int fd, void *bytes, size_t len)
 {
 	ssize_t n;
@@ -24,6 +29,12 @@ static ssize_t plain_read_some(int fd, void *bytes, size_t len)
 		n = recv(fd, bytes, len, 0);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
+}
+
+/* The kernel lowers it to half the receive buffer, if that is of a fixed size. */
+static void plain_set_least(int fd, size_t least)
+{
+	set_int(fd, SOL_SOCKET, SO_RCVLOWAT, (int)least);
 }
 
 static ssize_t plain_write_some(int fd, const struct iovec *iov, int n, bool wait)
@@ -52,7 +63,7 @@ static void plain_end(int fd)
 }
 
 const struct bp__sock_ops bp__sock_plain = {
-	.read_some = plain_read_some, .write_some = plain_write_some,
+	.read_some = plain_read_some, .set_least = plain_set_least, .write_some = plain_write_some,
 	.pending = plain_pending, .end = plain_end,
 };
 
@@ -97,11 +108,6 @@ static bool is_tcp(int fd)
 	int family = family_of(fd);
 
 	return family == AF_INET || family == AF_INET6;
-}
-
-static int set_int(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
 static int set_size(int fd, int option, size_t bytes)

@@ -17,6 +17,8 @@
 struct bp__sock_ops {
 	/* Wait for some bytes, at most len. 0: the peer sends no more. */
 	ssize_t (*read_some)(int fd, void *bytes, size_t len);
+	/* Let reads wait for least bytes, where waking for fewer costs more than that. */
+	void (*set_least)(int fd, size_t least);
 	/* Send some of iov; wait: until all of it is taken, else -EAGAIN. */
 	ssize_t (*write_some)(int fd, const struct iovec *iov, int n, bool wait);
 	/* How many bytes a read would get at once. */
