@@ -213,14 +213,24 @@ void bp__addr_format(char text[BP__ADDR_TEXT_MAX], const struct bp__addr *addr)
 	}
 }
 
-void bp__addr_of_fd(char text[BP__ADDR_TEXT_MAX], int fd, bool peer)
+void bp__addr_of_fd(struct bp__addr *ret_addr, int fd, bool peer)
 {
-	struct bp__addr addr = { .len = sizeof addr.sa };
-	struct sockaddr *sa = (struct sockaddr *)&addr.sa;
+	memset(ret_addr, 0, sizeof *ret_addr);
+	ret_addr->len = sizeof ret_addr->sa;
+	if ((peer ? getpeername : getsockname)(fd, (struct sockaddr *)&ret_addr->sa,
+	    &ret_addr->len) < 0)
+		ret_addr->sa.ss_family = AF_UNSPEC;
+}
 
-	text[0] = '\0';
-	if ((peer ? getpeername : getsockname)(fd, sa, &addr.len) == 0)
-		bp__addr_format(text, &addr);
+bool bp__addr_is_any(const struct bp__addr *addr)
+{
+	const void *sa = &addr->sa;
+
+	if (addr->sa.ss_family == AF_INET)
+		return ((const struct sockaddr_in *)sa)->sin_addr.s_addr
+		    == htonl(INADDR_ANY);
+	return addr->sa.ss_family == AF_INET6
+	    && IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)sa)->sin6_addr);
 }
 
 static uint64_t big_endian(const unsigned char bytes[8])
@@ -232,19 +242,16 @@ static uint64_t big_endian(const unsigned char bytes[8])
 	return n;
 }
 
-void bp__addr_key(struct bp__key *ret_key, int fd)
+void bp__addr_key(struct bp__key *ret_key, const struct bp__addr *addr, int fd)
 {
 	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
-	struct bp__addr addr = { .len = sizeof addr.sa };
-	const void *sa = &addr.sa;
+	const void *sa = &addr->sa;
 	unsigned char bytes[16];
 	struct ucred user;
 	socklen_t len = sizeof user;
 
 	memset(ret_key, 0, sizeof *ret_key);
-	if (getpeername(fd, (struct sockaddr *)&addr.sa, &addr.len) < 0)
-		return;
-	switch (addr.sa.ss_family) {
+	switch (addr->sa.ss_family) {
 	case AF_INET:
 		memcpy(bytes, mapped, sizeof mapped);
 		memcpy(bytes + 12, &((const struct sockaddr_in *)sa)->sin_addr, 4);

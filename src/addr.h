@@ -25,12 +25,16 @@ struct bp__addr {
 int bp__addr_resolve(const char *text, bool to_listen, struct bp__addr **ret_addrs,
     size_t *ret_n);
 
+/* "" if it is of no family that has a text. */
 void bp__addr_format(char text[BP__ADDR_TEXT_MAX], const struct bp__addr *addr);
 
-/* The address at our end of fd, or the peer's, as text; "" if it cannot be told. */
-void bp__addr_of_fd(char text[BP__ADDR_TEXT_MAX], int fd, bool peer);
+/* The address at our end of fd, or the peer's; of family AF_UNSPEC if it has none. */
+void bp__addr_of_fd(struct bp__addr *ret_addr, int fd, bool peer);
 
-/* The host at the other end of fd, or its user; of kind NONE if it cannot be told. */
-void bp__addr_key(struct bp__key *ret_key, int fd);
+/* Does it stand for every address of this host? */
+bool bp__addr_is_any(const struct bp__addr *addr);
+
+/* The host with that address, at the other end of fd, or its user; or of kind NONE. */
+void bp__addr_key(struct bp__key *ret_key, const struct bp__addr *addr, int fd);
 
 #endif /* BP_ADDR_H */

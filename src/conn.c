@@ -51,7 +51,6 @@ int bp__conn_new(struct bp_conn **ret_conn, struct bp__qdisc *q,
 	bp__list_init(&c->senders);
 	bp__list_init(&c->closed_waiters);
 	bp__list_init(&c->link);
-	bp__list_init(&c->rung_link);
 	bp__list_init(&c->withhold_link);
 	c->fd = -1;
 	c->token = true;	/* until it is connected nothing can be written */
@@ -247,70 +246,80 @@ void bp__conn_finished(struct bp_conn *c)
 {
 	bp__lock(&c->lock);
 	c->handlers_done = true;
-	if (c->fd < 0)
-		bp__wake_all(&c->closed_waiters);
+	bp__wake_all(&c->closed_waiters);
 	bp__conn_unlock(c);
 }
 
-bool bp__conn_close_fd(struct bp_conn *c)
+void bp__conn_close_fd(struct bp_conn *c)
 {
 	bool closed = false;
 
 	bp__lock(&c->lock);
-	if (c->let_go && c->fd >= 0) {
+	assert(!c->token && c->state == BP__ENDED);	/* R3 */
+	if (c->fd >= 0) {
 		if (!c->was_reset)
 			bp__sock_stats(c->fd, &c->last_stats);
 		close(c->fd);
 		c->fd = -1;
 		closed = true;
 	}
-	if (c->fd < 0 && c->handlers_done)
-		bp__wake_all(&c->closed_waiters);
 	bp__conn_unlock(c);
-	return closed;
+	if (closed)
+		c->owner->closed(c);
 }
 
 /*
  * Bytes in one blocking send: no more than from mark to mark, so that the low mark is
  * seen when it is reached, and not when all is gone.
  */
-static size_t write_max(const struct bp_conn_config *config, int fd)
+static size_t write_max(const struct bp_conn_config *config, int family)
 {
-	size_t max = bp__sock_write_max(fd), marks = config->out_high - config->out_low;
+	size_t max = bp__sock_write_max(family), marks = config->out_high - config->out_low;
 
 	return marks > max ? max : marks < WRITE_LEAST ? WRITE_LEAST : marks;
 }
 
-int bp__conn_name(struct bp_conn *c, int fd)
+int bp__conn_name(struct bp_conn *c, const struct bp__addr *peer, const char *local)
 {
-	char peer[BP__ADDR_TEXT_MAX], local[BP__ADDR_TEXT_MAX];
-	size_t peer_size, local_size;
+	char text[BP__ADDR_TEXT_MAX];
+	size_t peer_size, local_size = strlen(local) + 1;
 	char *names;
 
-	bp__addr_of_fd(peer, fd, true);
-	bp__addr_of_fd(local, fd, false);
-	peer_size = strlen(peer) + 1;
-	local_size = strlen(local) + 1;
+	bp__addr_format(text, peer);
+	peer_size = strlen(text) + 1;
 	names = malloc(peer_size + local_size);
 	if (!names)
 		return -ENOMEM;
-	memcpy(names, peer, peer_size);
+	memcpy(names, text, peer_size);
 	memcpy(names + peer_size, local, local_size);
 	atomic_store(&c->names, names);
-	c->write_max = write_max(&c->config, fd);
+	c->write_max = write_max(&c->config, peer->sa.ss_family);
 	return 0;
 }
 
-int bp__conn_locate(struct bp_conn *c, int fd, bool limited)
+int bp__conn_locate(struct bp_conn *c, const struct bp__addr *peer, int fd, bool limited)
 {
 	struct bp__qdisc *q = c->flow.q;
 	struct bp__key host;
 
 	if (q->peer_by != BP_PEER_ADDR && q->conns_per_addr == 0)
 		return 0;
-	bp__addr_key(&host, fd);
+	bp__addr_key(&host, peer, fd);
 	return host.kind == BP__KEY_NONE ? 0
 	    : bp__flow_locate(&c->flow, &host, limited);
+}
+
+int bp__conn_identify(struct bp_conn *c, int fd, bool limited)
+{
+	struct bp__addr peer, local;
+	char text[BP__ADDR_TEXT_MAX];
+	int rc;
+
+	bp__addr_of_fd(&peer, fd, true);
+	bp__addr_of_fd(&local, fd, false);
+	bp__addr_format(text, &local);
+	rc = bp__conn_name(c, &peer, text);
+	return rc < 0 ? rc : bp__conn_locate(c, &peer, fd, limited);
 }
 
 int bp__conn_set_fd(struct bp_conn *c, int fd)

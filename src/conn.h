@@ -49,8 +49,8 @@ enum bp__writer_state { BP__NO_WRITER, BP__WRITER_STARTING, BP__WRITER_RUNS };
 
 /* Whom a connection belongs to; called without a lock. */
 struct bp__conn_owner {
-	/* Its descriptor can be closed. */
-	void (*let_go)(struct bp_conn *conn);
+	/* Its descriptor was closed. */
+	void (*closed)(struct bp_conn *conn);
 	/* Its reader is through with it, and will not touch it again. */
 	void (*finished)(struct bp_conn *conn);
 	/* It has begun to hold back answers. */
@@ -102,7 +102,7 @@ struct bp_conn {
 
 	/* [C] under lock */
 	struct bp__mutex lock;
-	int fd;				/* -1 before connect, and once the reaper closed it */
+	int fd;				/* -1 before connect, and once its reader closed it */
 	enum bp__conn_state state;
 	enum bp_reason reason;
 	enum bp_reason first_end;	/* LOCAL or PEER: who ended first, in good order */
@@ -114,7 +114,6 @@ struct bp_conn {
 	bool ended_handled;		/* ENDED was freed, or its handler returned */
 	bool out_dead;			/* nothing can be written any more */
 	bool token;			/* somebody writes to the socket */
-	bool let_go;			/* reader and writer are through with fd */
 	bool handlers_done;		/* the last one has returned */
 	bool was_open, was_reset;
 	bool close_wanted;		/* as soon as it is connected */
@@ -138,9 +137,8 @@ struct bp_conn {
 	bool gathers;			/* the next frame is at hand, handlers are quick */
 
 	/* the owner's */
-	struct bp__list link, rung_link, withhold_link;
+	struct bp__list link, withhold_link;
 	uint64_t seq;			/* order in its list */
-	bool finished;
 	atomic_bool watched_withhold;	/* in its list */
 	_Atomic uint64_t withholds;	/* how often so far */
 	uint64_t withholds_seen;
@@ -171,10 +169,13 @@ void bp__conn_abandon(struct bp_conn *c);
 
 void bp__conn_unlock(struct bp_conn *c) BP__ATTRIBUTE(release_capability(c->lock));
 
-/* Note the addresses of the socket. Returns -ENOMEM. */
-int bp__conn_name(struct bp_conn *c, int fd);
+/* Note the addresses of its ends. Returns -ENOMEM. */
+int bp__conn_name(struct bp_conn *c, const struct bp__addr *peer, const char *local);
 /* Account it to its host, if hosts are. Returns -ENOMEM; limited: -EUSERS. */
-int bp__conn_locate(struct bp_conn *c, int fd, bool limited);
+int bp__conn_locate(struct bp_conn *c, const struct bp__addr *peer, int fd,
+    bool limited);
+/* Both, as fd tells them. */
+int bp__conn_identify(struct bp_conn *c, int fd, bool limited);
 
 /* A socket that is being connected, so that an abort can wake who waits; or -1.
  * Returns -EPIPE: it has ended. */
@@ -210,8 +211,8 @@ void bp__conn_stop(struct bp_conn *c);
 void bp__conn_ended_locked(struct bp_conn *c)
     BP__REQUIRES(c->lock);
 void bp__conn_finished(struct bp_conn *c);
-/* The reaper's: close the descriptor, if all have let go. Was it closed now? */
-bool bp__conn_close_fd(struct bp_conn *c);
+/* Its reader's, when all others have let go: close the descriptor, if there is one. */
+void bp__conn_close_fd(struct bp_conn *c);
 
 /* Send no more: write what was accepted, then FIN. */
 void bp__conn_end_out_locked(struct bp_conn *c)

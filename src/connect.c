@@ -93,15 +93,15 @@ static int try_one(struct bp_conn *c, const struct bp__addr *addr, uint64_t dead
 		return fd;
 	rc = bp__conn_set_fd(c, fd);
 	if (rc == 0) {
-		rc = bp__endpoint_options(c->endpoint, fd, &c->config);
+		rc = bp__sock_options(fd, &c->config);
+		if (rc == 0)
+			rc = bp__endpoint_setup(c->endpoint, fd, &c->config);
 		if (rc == 0)
 			rc = addr->sa.ss_family == AF_UNIX
 			    ? connect_unix(c, fd, addr, deadline_ns)
 			    : connect_inet(c, fd, addr, deadline_ns);
 		if (rc == 0)
-			rc = bp__conn_name(c, fd);
-		if (rc == 0)
-			rc = bp__conn_locate(c, fd, false);
+			rc = bp__conn_identify(c, fd, false);
 		if (rc == 0)
 			rc = bp__conn_opened(c, fd);
 		if (rc < 0)
@@ -163,16 +163,16 @@ static int new_conn(struct bp_conn **ret_conn, struct bp_endpoint *ep,
 	return rc;
 }
 
-/* It was listed, and comes to nothing: nobody hears of it, the reaper frees it. */
+/* It was listed, and comes to nothing: nobody hears of it. */
 static void give_up(struct bp_conn *c)
 {
 	bp__conn_break(c, BP_REASON_NO_MEMORY, 0);
 	bp__flow_abandon(&c->flow);
 	bp__lock(&c->lock);
-	c->let_go = true;
 	c->token = false;
 	bp__conn_ended_locked(c);
 	bp__conn_unlock(c);
+	bp__conn_close_fd(c);
 	bp__conn_finished(c);
 	bp__endpoint_owner.finished(c);
 }
@@ -256,14 +256,13 @@ int bp_adopt(struct bp_endpoint *ep, struct bp_conn **ret_conn, int fd,
 		    ep->config.stack_size);
 	if (rc < 0)
 		return rc;
-	rc = bp__endpoint_options(ep, fd, &config);
+	rc = bp__sock_options(fd, &config);
 	if (rc == 0)
-		rc = bp__conn_name(c, fd);
-	if (rc == 0) {
-		rc = bp__conn_locate(c, fd, true);
-		if (rc == -EUSERS)
-			rc = -EMFILE;
-	}
+		rc = bp__endpoint_setup(ep, fd, &config);
+	if (rc == 0)
+		rc = bp__conn_identify(c, fd, true);
+	if (rc == -EUSERS)
+		rc = -EMFILE;
 	if (rc == 0)
 		rc = bp__conn_opened(c, fd);
 	if (rc == 0)

@@ -74,10 +74,15 @@ static uint64_t check_read(struct bp_conn *c, uint64_t now)
 /* What the peer has sent: of a large frame also what waits for the rest. */
 static uint64_t arrived(struct bp_conn *c)
 {
-	uint64_t read = atomic_load(&c->bytes_in);
+	uint64_t bytes = atomic_load(&c->bytes_in);
 
-	return atomic_load_explicit(&c->frame_since_ns, memory_order_relaxed) == 0
-	    ? read : read + c->sock->pending(c->fd);
+	if (atomic_load_explicit(&c->frame_since_ns, memory_order_relaxed) == 0)
+		return bytes;
+	bp__lock(&c->lock);
+	if (c->fd >= 0)
+		bytes += c->sock->pending(c->fd);
+	bp__conn_unlock(c);
+	return bytes;
 }
 
 static uint64_t check_idle(struct bp_conn *c, uint64_t now)
@@ -196,19 +201,18 @@ static uint64_t check_rate_out(struct bp_conn *c, uint64_t now)
 /* Who does not read does not notice: look at the socket for its reader. */
 static void check_broken(struct bp_conn *c)
 {
-	int err = 0;
+	int err;
 
 	if (atomic_load(&c->whereabouts) != BP__WAITING)
 		return;
 	bp__lock(&c->lock);
-	if (c->out_dead)		/* a send has noticed, and taken the error */
-		err = c->err;
-	bp__conn_unlock(c);
-	if (err == 0 && bp__sock_broken(c->fd)) {
+	err = c->out_dead ? c->err : 0;		/* a send has noticed, and taken it */
+	if (err == 0 && c->fd >= 0 && bp__sock_broken(c->fd)) {
 		err = bp__sock_error(c->fd);
 		if (err == 0)
 			err = -ECONNRESET;
 	}
+	bp__conn_unlock(c);
 	if (err < 0)
 		bp__conn_break(c, BP_REASON_RESET, err);
 }
@@ -227,7 +231,6 @@ uint64_t bp__conn_look(struct bp_conn *c, uint64_t now)
 		c->was_active = true;	/* connecting is not idling */
 		return next;
 	}
-	/* the descriptor is ours to close: it stays what it is */
 	check_broken(c);
 	next = bp__earlier(next, check_read(c, now));
 	next = bp__earlier(next, check_rate_in(c, now));

@@ -43,18 +43,20 @@ void bp__endpoint_log(struct bp_endpoint *ep, int level, const char *format, ...
 	bp__callback_leave(&callback);
 }
 
-int bp__endpoint_options(struct bp_endpoint *ep, int fd,
+int bp__endpoint_setup(struct bp_endpoint *ep, int fd,
     const struct bp_conn_config *config)
 {
 	struct bp__callback callback;
 	int rc;
 
+	if (!config->setup)
+		return 0;
 	bp__callback_enter(&callback, ep, NULL, BP__IN_OTHER);
 	atomic_fetch_add(&ep->in_setup, 1);
-	rc = bp__sock_options(fd, config);
+	rc = config->setup(fd, config->data);
 	atomic_fetch_sub(&ep->in_setup, 1);
 	bp__callback_leave(&callback);
-	return rc;
+	return rc != 0 ? -EPERM : 0;
 }
 
 /* ---- what the qdisc calls ----------------------------------------------- */
@@ -217,7 +219,6 @@ int bp_endpoint_new(struct bp_endpoint **ret_ep, const struct bp_endpoint_config
 	bp__mutex_init(&ep->lock);
 	bp__cond_init(&ep->reaper_cond);
 	bp__list_init(&ep->conns);
-	bp__list_init(&ep->rung);
 	bp__list_init(&ep->withholding);
 	bp__list_init(&ep->listeners);
 	bp__list_init(&ep->idle);

@@ -37,8 +37,7 @@ struct bp_endpoint {
 
 	/* [E] under lock */
 	struct bp__mutex lock;
-	struct bp__list conns;		/* appended by anyone, removed by the reaper */
-	struct bp__list rung;		/* conns the reaper has to look at */
+	struct bp__list conns;		/* appended by anyone, removed by their readers */
 	struct bp__list withholding;	/* conns that gather answers */
 	struct bp__list listeners;
 	size_t n_led;			/* listeners that have a leader */
@@ -63,6 +62,7 @@ struct bp_listener {
 	struct bp_endpoint *ep;
 	struct bp_conn_config config;
 	char *addr;			/* as it is bound */
+	bool any;			/* to all addresses: each connection has its own */
 	char *path;			/* of a Unix socket file of ours, or NULL */
 	uint64_t path_dev, path_ino;
 	int fd;				/* closed by its last leader, if it had one */
@@ -132,8 +132,8 @@ struct bp_conn *bp__endpoint_next(struct bp_endpoint *ep, struct bp_conn *after)
 void bp__endpoint_refuse(struct bp_endpoint *ep);
 /* A place, or a descriptor, has come free: leaders that wait for it look again. */
 void bp__endpoint_room(struct bp_endpoint *ep);
-/* bp__sock_options(), whose setup is a callback of this endpoint. */
-int bp__endpoint_options(struct bp_endpoint *ep, int fd,
+/* Call setup, if there is one: a callback of this endpoint. -EPERM: it refuses. */
+int bp__endpoint_setup(struct bp_endpoint *ep, int fd,
     const struct bp_conn_config *config);
 void bp__endpoint_log(struct bp_endpoint *ep, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

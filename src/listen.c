@@ -69,15 +69,11 @@ static int open_socket(struct bp_listener *l, const struct bp__addr *addr)
 	l->fd = bp__sock_open(addr->sa.ss_family);
 	if (l->fd < 0)
 		return l->fd;
-	/* before listen: what is accepted inherits the buffer, and its window */
-	if (l->config.rcvbuf > 0) {
-		int bytes = l->config.rcvbuf < INT32_MAX
-		    ? (int)l->config.rcvbuf : INT32_MAX;
-
-		setsockopt(l->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-	}
-	rc = is_unix ? bind_unix(l->fd, addr)
-	    : bind_inet(l->fd, addr, l->config.reuseport);
+	/* before listen: what is accepted inherits all, the window among it */
+	rc = bp__sock_options(l->fd, &l->config);
+	if (rc == 0)
+		rc = is_unix ? bind_unix(l->fd, addr)
+		    : bind_inet(l->fd, addr, l->config.reuseport);
 	if (rc == 0 && listen(l->fd, l->config.backlog) < 0)
 		rc = -errno;
 	if (rc < 0) {
@@ -184,7 +180,7 @@ static int new_listener(struct bp_listener **ret_l, struct bp_endpoint *ep,
 {
 	struct bp_listener *l = calloc(1, sizeof *l);
 	char text[BP__ADDR_TEXT_MAX];
-	struct bp__addr *addrs;
+	struct bp__addr *addrs, bound;
 	size_t n;
 	int rc;
 
@@ -204,7 +200,9 @@ static int new_listener(struct bp_listener **ret_l, struct bp_endpoint *ep,
 		rc = -errno;
 	}
 	if (rc == 0) {
-		bp__addr_of_fd(text, l->fd, false);
+		bp__addr_of_fd(&bound, l->fd, false);
+		bp__addr_format(text, &bound);
+		l->any = bp__addr_is_any(&bound);
 		l->addr = strdup(text);
 		if (!l->addr)
 			rc = -ENOMEM;

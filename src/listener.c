@@ -104,16 +104,23 @@ static void refuse(struct bp_listener *l, struct bp_conn *c, int fd, int rc)
  * Make the socket a connection, and appoint the next leader: from then on this
  * thread is the connection's reader.
  */
-static int welcome(struct bp_listener *l, struct bp_conn *c, int fd)
+static int welcome(struct bp_listener *l, struct bp_conn *c, int fd,
+    const struct bp__addr *peer)
 {
 	struct bp_endpoint *ep = l->ep;
+	char text[BP__ADDR_TEXT_MAX];
+	struct bp__addr local;
 	int rc;
 
-	rc = bp__endpoint_options(ep, fd, &l->config);
+	if (l->any) {
+		bp__addr_of_fd(&local, fd, false);
+		bp__addr_format(text, &local);
+	}
+	rc = bp__endpoint_setup(ep, fd, &l->config);
 	if (rc == 0)
-		rc = bp__conn_name(c, fd);
+		rc = bp__conn_name(c, peer, l->any ? text : l->addr);
 	if (rc == 0)
-		rc = bp__conn_locate(c, fd, true);
+		rc = bp__conn_locate(c, peer, fd, true);
 	if (rc == 0)
 		rc = bp__crew_lead(ep, l);
 	if (rc < 0)
@@ -135,6 +142,7 @@ static int welcome(struct bp_listener *l, struct bp_conn *c, int fd)
  * longer the leader; or why there is none: -EAGAIN, -EMFILE, ... */
 static int accept_one(struct bp_listener *l, struct bp_conn **ret_conn)
 {
+	struct bp__addr peer;
 	struct bp_conn *c;
 	int fd, rc;
 
@@ -146,13 +154,13 @@ static int accept_one(struct bp_listener *l, struct bp_conn **ret_conn)
 	    l->ep->config.stack_size);
 	if (rc < 0)
 		return rc;
-	fd = bp__sock_accept(l->fd);
+	fd = bp__sock_accept(l->fd, &peer);
 	if (fd < 0) {
 		bp__conn_abandon(c);
 		/* who knocked has gone: that is not for want of anything */
 		return fd == -EAGAIN ? -ECONNABORTED : fd;
 	}
-	rc = welcome(l, c, fd);
+	rc = welcome(l, c, fd, &peer);
 	if (rc < 0)
 		refuse(l, c, fd, rc);
 	else

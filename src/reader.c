@@ -170,11 +170,7 @@ void bp__reader_serve(struct bp_conn *c)
 	join_writer(c);
 	bp__notify_settle(c);
 
-	bp__lock(&c->lock);
-	c->let_go = true;		/* R3: before closed is called */
-	c->handlers_done = !c->handlers;
-	bp__conn_unlock(c);
-	c->owner->let_go(c);
+	bp__conn_close_fd(c);		/* R3: before closed is called */
 	bp__tell_closed(c);
 	bp__conn_finished(c);
 	c->owner->finished(c);

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * reaper.c - the endpoint's only clock, and the only one that closes descriptors
- * of connections (R3).
+ * reaper.c - the endpoint's only clock, and who joins its threads (R3).
  *
- * It wakes when a connection rings (its descriptor can be closed, or its reader is
- * through with it), when a worker has left, and to look at the deadlines. How often
- * it looks follows from the deadlines: what begins after one look cannot end before
+ * It wakes when a worker has left, when answers are withheld for the first time, and to
+ * look at the deadlines. How often it looks follows from the deadlines: what begins after one look cannot end before
  * the next if that is no farther off than the shortest of them. So nobody has to
  * tell it that a frame has begun.
  */
@@ -83,6 +81,16 @@ static void look_at_withheld(struct bp_conn *c)
 	c->withholds_seen = withholds_now;
 }
 
+/* Nobody withholds answers of it any more: look no longer. */
+static bool unwatch(struct bp_conn *c)
+{
+	if (atomic_load(&c->withholds) != c->withholds_seen || atomic_load(&c->withheld))
+		return false;
+	atomic_store(&c->watched_withhold, false);
+	/* it may have begun again just before it could know */
+	return !atomic_load(&c->withheld) || atomic_exchange(&c->watched_withhold, true);
+}
+
 static uint64_t look_at_withholding(struct bp_endpoint *ep, uint64_t now)
 {
 	struct bp__list list, *link;
@@ -92,58 +100,28 @@ static uint64_t look_at_withholding(struct bp_endpoint *ep, uint64_t now)
 	bp__list_init(&list);
 	bp__lock(&ep->lock);
 	bp__list_splice(&list, &ep->withholding);
-	bp__unlock(&ep->lock);
 	while ((link = bp__list_shift(&list)) != NULL) {
-		c = bp__container_of(link, struct bp_conn, withhold_link);
-		if (atomic_load(&c->withholds) == c->withholds_seen
-		    && !atomic_load(&c->withheld)) {
-			atomic_store(&c->watched_withhold, false);
-			/* it may have begun again just before it could know */
-			if (!atomic_load(&c->withheld)
-			    || atomic_exchange(&c->watched_withhold, true))
-				continue;
+		c = bp_conn_ref(bp__container_of(link, struct bp_conn, withhold_link));
+		bp__unlock(&ep->lock);
+		if (unwatch(c)) {
+			bp_conn_unref(c);
+			bp__lock(&ep->lock);
+			continue;
 		}
 		look_at_withheld(c);
 		bp__lock(&ep->lock);
-		bp__list_append(&ep->withholding, &c->withhold_link);
+		if (!bp__list_empty(&c->link))
+			bp__list_append(&ep->withholding, &c->withhold_link);
 		bp__unlock(&ep->lock);
+		bp_conn_unref(c);
+		bp__lock(&ep->lock);
 	}
-	bp__lock(&ep->lock);
 	any = !bp__list_empty(&ep->withholding);
 	bp__unlock(&ep->lock);
 	return any ? now + WITHHOLD_NS : BP__NEVER;
 }
 
 /* ---- the end of connections --------------------------------------------- */
-
-static void ring_conn_locked(struct bp_endpoint *ep, struct bp_conn *c)
-    BP__REQUIRES(ep->lock)
-{
-	if (bp__list_empty(&c->rung_link))
-		bp__list_append(&ep->rung, &c->rung_link);
-	bp__reaper_ring_locked(ep);
-}
-
-static void let_go(struct bp_conn *c)
-{
-	bp__lock(&c->endpoint->lock);
-	ring_conn_locked(c->endpoint, c);
-	bp__unlock(&c->endpoint->lock);
-}
-
-static void finished(struct bp_conn *c)
-{
-	struct bp_endpoint *ep = c->endpoint;
-
-	bp__lock(&ep->lock);
-	c->finished = true;
-	ring_conn_locked(ep, c);
-	bp__unlock(&ep->lock);
-}
-
-const struct bp__conn_owner bp__endpoint_owner = {
-	.let_go = let_go, .finished = finished, .withholds = withholds,
-};
 
 static void log_end(struct bp_endpoint *ep, const struct bp_conn *c)
 {
@@ -154,41 +132,32 @@ static void log_end(struct bp_endpoint *ep, const struct bp_conn *c)
 	    c->err ? ": " : "", c->err ? bp_strerror(c->err) : "");
 }
 
-/* Close what can be closed; free those that are through. */
-static void reap(struct bp_endpoint *ep)
+static void closed(struct bp_conn *c)
 {
-	struct bp__list *link;
-	struct bp_conn *c;
-	bool gone;
-
-	for (;;) {
-		bp__lock(&ep->lock);
-		link = bp__list_shift(&ep->rung);
-		if (!link) {
-			bp__unlock(&ep->lock);
-			return;
-		}
-		c = bp__container_of(link, struct bp_conn, rung_link);
-		gone = c->finished;
-		bp__unlock(&ep->lock);
-
-		if (bp__conn_close_fd(c))
-			bp__endpoint_room(ep);
-		if (!gone)
-			continue;
-		log_end(ep, c);
-		bp__lock(&ep->lock);
-		bp__list_remove(&c->link);
-		bp__list_remove(&c->withhold_link);
-		ep->n_conns--;
-		if (c->was_open) {
-			ep->closed++;
-			ep->ended[c->reason]++;
-		}
-		bp__unlock(&ep->lock);
-		bp_conn_unref(c);
-	}
+	bp__endpoint_room(c->endpoint);		/* for another descriptor */
 }
+
+static void finished(struct bp_conn *c)
+{
+	struct bp_endpoint *ep = c->endpoint;
+
+	log_end(ep, c);
+	bp__lock(&ep->lock);
+	bp__list_remove(&c->link);
+	bp__list_remove(&c->withhold_link);
+	if (c->was_open) {
+		ep->closed++;
+		ep->ended[c->reason]++;
+	}
+	if (--ep->n_conns == 0 && ep->closing)
+		bp__reaper_ring_locked(ep);
+	bp__unlock(&ep->lock);
+	bp_conn_unref(c);
+}
+
+const struct bp__conn_owner bp__endpoint_owner = {
+	.closed = closed, .finished = finished, .withholds = withholds,
+};
 
 /* What is queued can be received still; no handler is begun any more. */
 static void abort_all(struct bp_endpoint *ep)
@@ -259,7 +228,6 @@ void *bp__reaper_main(void *arg)
 	struct bp_endpoint *ep = arg;
 
 	do {
-		reap(ep);
 		bp__crew_join(ep);
 		now = bp__now_ns();
 		if (grace_over(ep, now))

@@ -67,12 +67,14 @@ const struct bp__sock_ops bp__sock_plain = {
 	.pending = plain_pending, .end = plain_end,
 };
 
-int bp__sock_accept(int listening)
+int bp__sock_accept(int listening, struct bp__addr *ret_peer)
 {
 	int fd;
 
+	ret_peer->len = sizeof ret_peer->sa;
 	do
-		fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+		fd = accept4(listening, (struct sockaddr *)&ret_peer->sa,
+		    &ret_peer->len, SOCK_CLOEXEC);
 	while (fd < 0 && errno == EINTR);
 	return fd < 0 ? -errno : fd;
 }
@@ -94,6 +96,11 @@ int bp__sock_set_blocking(int fd, bool blocking)
 	return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
 }
 
+static bool is_tcp_family(int family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
 static int family_of(int fd)
 {
 	struct sockaddr_storage sa = { 0 };
@@ -105,9 +112,7 @@ static int family_of(int fd)
 
 static bool is_tcp(int fd)
 {
-	int family = family_of(fd);
-
-	return family == AF_INET || family == AF_INET6;
+	return is_tcp_family(family_of(fd));
 }
 
 static int set_size(int fd, int option, size_t bytes)
@@ -137,8 +142,6 @@ int bp__sock_options(int fd, const struct bp_conn_config *config)
 		    config->user_timeout_ms)) < 0)
 			return rc;
 	}
-	if (config->setup && config->setup(fd, config->data) != 0)
-		return -EPERM;
 	return 0;
 }
 
@@ -196,10 +199,10 @@ bool bp__sock_taken(int fd, uint64_t *ret_bytes)
 	return true;
 }
 
-size_t bp__sock_write_max(int fd)
+size_t bp__sock_write_max(int family)
 {
 	/* one blocking call: on TCP its progress can be read from outside */
-	return is_tcp(fd) ? 256 * 1024 : 16 * 1024;
+	return is_tcp_family(family) ? 256 * 1024 : 16 * 1024;
 }
 
 bool bp__sock_broken(int fd)

@@ -14,6 +14,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "addr.h"
+
 struct bp__sock_ops {
 	/* Wait for some bytes, at most len. 0: the peer sends no more. */
 	ssize_t (*read_some)(int fd, void *bytes, size_t len);
@@ -29,12 +31,12 @@ struct bp__sock_ops {
 
 extern const struct bp__sock_ops bp__sock_plain;
 
-/* As accept4() and socket() with CLOEXEC; nonblocking sockets. Negative errno. */
-int bp__sock_accept(int listening);
+/* As accept4() and socket() with CLOEXEC, blocking and not. Negative errno. */
+int bp__sock_accept(int listening, struct bp__addr *ret_peer);
 int bp__sock_open(int family);
 int bp__sock_set_blocking(int fd, bool blocking);
 
-/* The options of config, before connect or after accept; then its setup. */
+/* The options of config, before connect or listen: what is accepted inherits them. */
 int bp__sock_options(int fd, const struct bp_conn_config *config);
 
 /* The error that is pending on it, as a negative errno, or 0. */
@@ -54,7 +56,7 @@ bool bp__sock_all_taken(int fd);
  * returns false where the kernel cannot tell, and sends are kept short instead.
  */
 bool bp__sock_taken(int fd, uint64_t *ret_bytes);
-size_t bp__sock_write_max(int fd);
+size_t bp__sock_write_max(int family);
 
 /* Has it broken? */
 bool bp__sock_broken(int fd);

@@ -191,6 +191,14 @@ static void test_addr_of_a_family_unknown_is_nothing(void)
 	CHECK_STR(text_out, "");
 }
 
+static void text_of(char text[BP__ADDR_TEXT_MAX], int fd, bool peer)
+{
+	struct bp__addr addr;
+
+	bp__addr_of_fd(&addr, fd, peer);
+	bp__addr_format(text, &addr);
+}
+
 static void test_addr_of_a_descriptor_is_told_from_both_ends(void)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };
@@ -205,18 +213,18 @@ static void test_addr_of_a_descriptor_is_told_from_both_ends(void)
 	REQUIRE_EQ(listen(listener, 1), 0);
 	REQUIRE_EQ(getsockname(listener, (struct sockaddr *)&in, &len), 0);
 	REQUIRE_EQ(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
-	bp__addr_of_fd(local, listener, false);
-	bp__addr_of_fd(peer, fd, true);
+	text_of(local, listener, false);
+	text_of(peer, fd, true);
 	CHECK(strncmp(local, "127.0.0.1:", 10) == 0);
 	CHECK_EQ(atoi(local + 10), ntohs(in.sin_port));
 	CHECK_STR(local, peer);
-	bp__addr_of_fd(local, fd, false);
+	text_of(local, fd, false);
 	CHECK(strcmp(local, peer) != 0);
 	close(fd);
-	bp__addr_of_fd(peer, listener, true);
+	text_of(peer, listener, true);
 	CHECK_STR(peer, "");		/* it has none */
 	close(listener);
-	bp__addr_of_fd(local, listener, false);
+	text_of(local, listener, false);
 	CHECK_STR(local, "");		/* no socket */
 }
 
