@@ -244,7 +244,7 @@ struct bp_conn_config {
 
 	enum bp_switch nodelay, keepalive;	/* on, on */
 	enum bp_switch gather;	/* answers to one read in one write; on */
-	enum bp_switch spin;	/* look for the next bytes for 20 us before sleeping,
+	enum bp_switch spin;	/* look for the next bytes for 50 us before sleeping,
 				 * when their sender is on another core; off */
 	int user_timeout_ms;	/* TCP_USER_TIMEOUT; the system's */
 	size_t rcvbuf, sndbuf;	/* bytes; the kernel's own tuning */

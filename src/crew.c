@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-#define SPARE 4
+#define SPARE 16
 
 static void run_task(struct bp__worker *worker)
 {

@@ -188,7 +188,8 @@ int bp__conn_defaults(struct bp_conn_config *config,
 	if (or_switch(&config->couple, accepted ? BP_ON : BP_OFF) < 0
 	    || or_switch(&config->nodelay, BP_ON) < 0
 	    || or_switch(&config->keepalive, BP_ON) < 0
-	    || or_switch(&config->gather, BP_ON) < 0)
+	    || or_switch(&config->gather, BP_ON) < 0
+	    || or_switch(&config->spin, BP_OFF) < 0)
 		return -EINVAL;
 	if (or_ms(&config->header_ms, 10 * 1000) < 0
 	    || or_ms(&config->frame_ms, 120 * 1000) < 0

@@ -19,6 +19,7 @@ void bp__inbox_init(struct bp__inbox *in, struct bp_conn *c)
 	in->c = c;
 	in->base = in->small;
 	in->cap = BP__SMALL;
+	bp__spin_init(&in->spin, c);
 }
 
 void bp__inbox_drop_chunk(struct bp__inbox *in)
@@ -303,7 +304,7 @@ ssize_t bp__inbox_read(struct bp__inbox *in, void *bytes, size_t room)
 		atomic_store_explicit(&c->read_deadline_ns, read_deadline_ns(in),
 		    memory_order_relaxed);
 		bp__whereabouts(c, BP__IN_RECV);
-		n = c->sock->read_some(c->fd, bytes, room);
+		n = bp__spin_read(&in->spin, c, bytes, room);
 		atomic_store_explicit(&c->read_deadline_ns, 0, memory_order_relaxed);
 	}
 	bp__whereabouts(c, BP__ELSEWHERE);

@@ -12,11 +12,13 @@
 #define BP_INBOX_H
 
 #include "conn.h"
+#include "spin.h"
 
 #define BP__SMALL 512
 
 struct bp__inbox {
 	struct bp_conn *c;
+	struct bp__spin spin;
 	char *base;			/* small, or the chunk's bytes */
 	size_t cap, start, end;		/* start..end are to be delivered */
 	struct bp__chunk *chunk;

@@ -72,6 +72,7 @@ struct bp__qdisc {
 	_Atomic uint64_t sent_bytes;	/* by all connections, ever */
 	atomic_size_t shown;		/* flows with the discipline; written under [Q] */
 	atomic_size_t waiting;		/* readers at the gate; written under [Q] */
+	atomic_size_t places;		/* taken, by connections; written under [Q] */
 
 	/* [Q] */
 	struct bp__mutex lock;
@@ -86,7 +87,6 @@ struct bp__qdisc {
 	struct bp__table hosts;		/* flows by where they come from, if it is limited */
 	size_t guarantees;		/* that no peer has */
 	size_t slots_used;
-	size_t places;			/* taken */
 	size_t live;			/* flows whose last entry was not yet taken */
 	bool closed, stopped;
 	bool abandoned;			/* nobody receives any more */

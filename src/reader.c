@@ -114,7 +114,7 @@ static void discard_to_end(struct bp_conn *c)
 	ssize_t n;
 
 	while (discarding(c)) {
-		n = c->sock->read_some(c->fd, nowhere, sizeof nowhere);
+		n = c->sock->read_some(c->fd, nowhere, sizeof nowhere, true);
 		if (n > 0)
 			continue;
 		if (n == 0)

@@ -21,12 +21,12 @@ static int set_int(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
-static ssize_t plain_read_some(int fd, void *bytes, size_t len)
+static ssize_t plain_read_some(int fd, void *bytes, size_t len, bool wait)
 {
 	ssize_t n;
 
 	do
-		n = recv(fd, bytes, len, 0);
+		n = recv(fd, bytes, len, wait ? 0 : MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
@@ -63,8 +63,8 @@ static void plain_end(int fd)
 }
 
 const struct bp__sock_ops bp__sock_plain = {
-	.read_some = plain_read_some, .set_least = plain_set_least, .write_some = plain_write_some,
-	.pending = plain_pending, .end = plain_end,
+	.read_some = plain_read_some, .set_least = plain_set_least,
+	.write_some = plain_write_some, .pending = plain_pending, .end = plain_end,
 };
 
 int bp__sock_accept(int listening, struct bp__addr *ret_peer)
@@ -222,4 +222,12 @@ void bp__sock_stats(int fd, struct bp_conn_stats *ret)
 	ret->rwnd_limited_us = info.tcpi_rwnd_limited;
 	ret->sndbuf_limited_us = info.tcpi_sndbuf_limited;
 	ret->busy_us = info.tcpi_busy_time;
+}
+
+int bp__sock_core(int fd)
+{
+	socklen_t len = sizeof(int);
+	int core;
+
+	return getsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &core, &len) < 0 ? -1 : core;
 }

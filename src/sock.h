@@ -17,8 +17,9 @@
 #include "addr.h"
 
 struct bp__sock_ops {
-	/* Wait for some bytes, at most len. 0: the peer sends no more. */
-	ssize_t (*read_some)(int fd, void *bytes, size_t len);
+	/* Read some bytes, at most len; wait: until there are, else -EAGAIN. 0: the
+	 * peer sends no more. */
+	ssize_t (*read_some)(int fd, void *bytes, size_t len, bool wait);
 	/* Let reads wait for least bytes, where waking for fewer costs more than that. */
 	void (*set_least)(int fd, size_t least);
 	/* Send some of iov; wait: until all of it is taken, else -EAGAIN. */
@@ -63,5 +64,8 @@ bool bp__sock_broken(int fd);
 
 /* TCP_INFO's share of struct bp_conn_stats; zeros for others. */
 void bp__sock_stats(int fd, struct bp_conn_stats *ret);
+
+/* The core its last packet was handled on, or negative: nobody knows. */
+int bp__sock_core(int fd);
 
 #endif /* BP_SOCK_H */
