@@ -291,8 +291,9 @@ BP_API int bp_receive(struct bp_endpoint *ep, struct bp_event **ret_event,
     int timeout_ms);
 
 /*
- * Take up to n, as many as there are, at least one; several may be of one connection,
- * in order, and its next ones wait until all of them are freed. Returns how many.
+ * Take up to n, as many as there are within 64 KiB, at least one; several may be of one
+ * connection, in order, and its next ones wait until all of them are freed. What you
+ * answer to those of one connection goes out together. Returns how many.
  */
 BP_API int bp_receive_many(struct bp_endpoint *ep, struct bp_event **ret_events, int n,
     int timeout_ms);

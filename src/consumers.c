@@ -10,6 +10,7 @@
 
 #include "locked.h"
 
+#define QUANTUM ((size_t)64 * 1024)	/* bytes of what is taken at once, or one more */
 #define RUN_MAX ((size_t)16 * 1024)	/* of weight: a chunk's worth */
 
 struct consumer {
@@ -98,9 +99,10 @@ static int take_more_locked(struct bp__qdisc *q, struct bp__entry *entry, int n)
     BP__REQUIRES(q->lock)
 {
 	struct bp__entry *last = entry;
+	size_t bytes = entry->len;
 	int left = n - 1;
 
-	while (left > 0) {
+	while (left > 0 && bytes < QUANTUM) {
 		last = take_run_locked(last, &left);
 		bp__flow_show_behind_locked(last->flow);
 		if (left == 0)
@@ -109,6 +111,7 @@ static int take_more_locked(struct bp__qdisc *q, struct bp__entry *entry, int n)
 		if (!last->next)
 			break;
 		last = last->next;
+		bytes += last->len;
 		left--;
 	}
 	for (; n > 1 && entry; entry = entry->next)

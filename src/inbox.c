@@ -293,7 +293,7 @@ static uint64_t read_deadline_ns(const struct bp__inbox *in)
 	return (deadline & ~UINT64_C(1)) | in->in_header;
 }
 
-ssize_t bp__inbox_read(struct bp__inbox *in, void *bytes, size_t room)
+ssize_t bp__inbox_read(struct bp__inbox *in, const struct iovec *iov, int n_iov)
 {
 	struct bp_conn *c = in->c;
 	ssize_t n;
@@ -304,7 +304,7 @@ ssize_t bp__inbox_read(struct bp__inbox *in, void *bytes, size_t room)
 		atomic_store_explicit(&c->read_deadline_ns, read_deadline_ns(in),
 		    memory_order_relaxed);
 		bp__whereabouts(c, BP__IN_RECV);
-		n = bp__spin_read(&in->spin, c, bytes, room);
+		n = bp__spin_read(&in->spin, c, iov, n_iov);
 		atomic_store_explicit(&c->read_deadline_ns, 0, memory_order_relaxed);
 	}
 	bp__whereabouts(c, BP__ELSEWHERE);
@@ -335,20 +335,25 @@ void bp__inbox_skip_tail(struct bp__inbox *in)
 	bp__inbox_next_frame(in);
 }
 
+static struct iovec room_of(const struct bp__inbox *in)
+{
+	return (struct iovec){ in->base + in->end, in->cap - in->end };
+}
+
 ssize_t bp__inbox_fill(struct bp__inbox *in)
 {
-	size_t room;
+	struct iovec room;
 	ssize_t n;
 
 	if (in->start == in->end)
 		rewind_area(in);
 	else if (in->busy && !in->chunk)
 		to_chunk(in);
-	room = in->cap - in->end;
-	n = bp__inbox_read(in, in->base + in->end, room);
+	room = room_of(in);
+	n = bp__inbox_read(in, &room, 1);
 	if (n <= 0)
 		return n;
-	in->busy = (size_t)n == room || n >= BP__SMALL;
+	in->busy = (size_t)n == room.iov_len || n >= BP__SMALL;
 	in->end += (size_t)n;
 	bp__inbox_skip_tail(in);
 	return n;
@@ -356,12 +361,14 @@ ssize_t bp__inbox_fill(struct bp__inbox *in)
 
 int bp__inbox_top_up(struct bp__inbox *in)
 {
+	struct iovec room;
 	ssize_t n;
 
 	if (in->chunk || in->end < in->cap || in->c->sock->pending(in->c->fd) == 0
 	    || !to_chunk(in))
 		return 0;
-	n = bp__inbox_read(in, in->base + in->end, in->cap - in->end);
+	room = room_of(in);
+	n = bp__inbox_read(in, &room, 1);
 	if (n > 0)
 		in->end += (size_t)n;
 	return n < 0 ? (int)n : 0;

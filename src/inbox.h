@@ -101,7 +101,7 @@ void bp__tell_ended(struct bp_conn *c);
 void bp__tell_closed(struct bp_conn *c);
 
 /* Shared by inbox.c and large.c: read, with the deadline of the frame at start. */
-ssize_t bp__inbox_read(struct bp__inbox *in, void *bytes, size_t room);
+ssize_t bp__inbox_read(struct bp__inbox *in, const struct iovec *iov, int n);
 void bp__inbox_next_frame(struct bp__inbox *in);	/* that at start is another one */
 void bp__inbox_skip_tail(struct bp__inbox *in);
 void bp__inbox_drop_chunk(struct bp__inbox *in);	/* and what is in it */

@@ -67,14 +67,17 @@ static size_t take_bytes(struct bp__inbox *in, char *to, size_t max)
 }
 
 /*
- * Read what is missing of a payload into its place. Of a large one the socket tells
- * nothing until there is much of it, since each time the reader wakes costs; but not of
- * its last part: the peer may send no more after it.
+ * Read what is missing of a payload into its place, and what follows it onto the stack:
+ * the next header costs no system call then.
+ *
+ * Of a large one the socket tells nothing until there is much of it, since each time the
+ * reader wakes costs; but not of its last part: the peer may send no more after it.
  */
 static int read_rest(struct bp__inbox *in, char *payload, size_t len)
 {
 	struct bp_conn *c = in->c;
 	bool patient = len >= LEAST_FROM;
+	struct iovec iov[2];
 	ssize_t n = 1;
 
 	if (patient)
@@ -84,7 +87,13 @@ static int read_rest(struct bp__inbox *in, char *payload, size_t len)
 			c->sock->set_least(c->fd, 1);
 			patient = false;
 		}
-		n = bp__inbox_read(in, payload, len);
+		iov[0] = (struct iovec){ payload, len };
+		iov[1] = (struct iovec){ in->small, BP__SMALL };
+		n = bp__inbox_read(in, iov, 2);
+		if (n > 0 && (size_t)n > len) {
+			in->end = (size_t)n - len;
+			n = (ssize_t)len;
+		}
 		if (n > 0) {
 			payload += n;
 			len -= (size_t)n;
@@ -114,6 +123,7 @@ static int read_known(struct bp__inbox *in, const struct bp__frame *frame,
 	if (rc <= 0)
 		return rc;
 	in->skip = frame->tail;
+	bp__inbox_skip_tail(in);
 	/* after a large one the next header comes alone: its payload uncopied */
 	in->busy = frame->len <= bp__chunk_room(&in->c->flow) / 2;
 	return 1;
@@ -130,6 +140,7 @@ static int read_unknown(struct bp__inbox *in, struct bp__buf *buf)
 	struct bp__frame frame = { 0 };
 	char *bytes = buf->head.pub.data;
 	size_t have, whole = 0, step;
+	struct iovec room;
 	ssize_t n;
 	int rc;
 
@@ -148,7 +159,8 @@ static int read_unknown(struct bp__inbox *in, struct bp__buf *buf)
 		if (have == buf->head.pub.len)
 			return -EMSGSIZE;
 		step = buf->head.pub.len - have;
-		n = bp__inbox_read(in, bytes + have, step < SMALL_STEP ? step : SMALL_STEP);
+		room = (struct iovec){ bytes + have, step < SMALL_STEP ? step : SMALL_STEP };
+		n = bp__inbox_read(in, &room, 1);
 		if (n <= 0)
 			return (int)n;
 		have += (size_t)n;

@@ -111,10 +111,11 @@ static bool discarding(struct bp_conn *c)
 static void discard_to_end(struct bp_conn *c)
 {
 	char nowhere[BP__SMALL];
+	struct iovec iov = { nowhere, sizeof nowhere };
 	ssize_t n;
 
 	while (discarding(c)) {
-		n = c->sock->read_some(c->fd, nowhere, sizeof nowhere, true);
+		n = c->sock->read_some(c->fd, &iov, 1, true);
 		if (n > 0)
 			continue;
 		if (n == 0)

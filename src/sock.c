@@ -21,14 +21,19 @@ static int set_int(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
-static ssize_t plain_read_some(int fd, void *bytes, size_t len, bool wait)
+static ssize_t plain_read_some(int fd, const struct iovec *iov, int n, bool wait)
 {
-	ssize_t n;
+	struct msghdr msg = {
+		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n,
+	};
+	int flags = wait ? 0 : MSG_DONTWAIT;
+	ssize_t got;
 
 	do
-		n = recv(fd, bytes, len, wait ? 0 : MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
+		got = n == 1 ? recv(fd, iov->iov_base, iov->iov_len, flags)
+		    : recvmsg(fd, &msg, flags);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
 }
 
 /* The kernel lowers it to half the receive buffer, if that is of a fixed size. */

@@ -17,9 +17,9 @@
 #include "addr.h"
 
 struct bp__sock_ops {
-	/* Read some bytes, at most len; wait: until there are, else -EAGAIN. 0: the
-	 * peer sends no more. */
-	ssize_t (*read_some)(int fd, void *bytes, size_t len, bool wait);
+	/* Read some bytes into iov; wait: until there are, else -EAGAIN. 0: the peer
+	 * sends no more. */
+	ssize_t (*read_some)(int fd, const struct iovec *iov, int n, bool wait);
 	/* Let reads wait for least bytes, where waking for fewer costs more than that. */
 	void (*set_least)(int fd, size_t least);
 	/* Send some of iov; wait: until all of it is taken, else -EAGAIN. */

@@ -32,19 +32,20 @@ static bool pays(struct bp__spin *spin, struct bp_conn *c)
 	return spin->sender >= 0 && spin->sender != sched_getcpu();
 }
 
-ssize_t bp__spin_read(struct bp__spin *spin, struct bp_conn *c, void *bytes, size_t len)
+ssize_t bp__spin_read(struct bp__spin *spin, struct bp_conn *c, const struct iovec *iov,
+    int n)
 {
 	uint64_t until_ns;
-	ssize_t n;
+	ssize_t got;
 
 	if (pays(spin, c)) {
 		until_ns = bp__now_ns() + SPIN_NS;
 		do {
-			n = c->sock->read_some(c->fd, bytes, len, false);
-			if (n != -EAGAIN)
-				return n;
+			got = c->sock->read_some(c->fd, iov, n, false);
+			if (got != -EAGAIN)
+				return got;
 		} while (bp__now_ns() < until_ns);
 		spin->until_asked = 0;	/* nothing came: it may run here now */
 	}
-	return c->sock->read_some(c->fd, bytes, len, true);
+	return c->sock->read_some(c->fd, iov, n, true);
 }

@@ -22,6 +22,7 @@ struct bp__spin {
 void bp__spin_init(struct bp__spin *spin, const struct bp_conn *c);
 
 /* As sock->read_some(), waiting. */
-ssize_t bp__spin_read(struct bp__spin *spin, struct bp_conn *c, void *bytes, size_t len);
+ssize_t bp__spin_read(struct bp__spin *spin, struct bp_conn *c, const struct iovec *iov,
+    int n);
 
 #endif /* BP_SPIN_H */

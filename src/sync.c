@@ -26,7 +26,15 @@ static void must(int rc)
 
 void bp__mutex_init(struct bp__mutex *lock)
 {
-	must(pthread_mutex_init(&lock->mutex, NULL));
+	pthread_mutexattr_t attr;
+
+	must(pthread_mutexattr_init(&attr));
+#if HAVE_DECL_PTHREAD_MUTEX_ADAPTIVE_NP
+	/* what a lock is held for is shorter than going to sleep and being woken */
+	must(pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP));
+#endif
+	must(pthread_mutex_init(&lock->mutex, &attr));
+	must(pthread_mutexattr_destroy(&attr));
 }
 
 void bp__mutex_fini(struct bp__mutex *lock)

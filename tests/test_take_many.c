@@ -157,8 +157,8 @@ static void test_take_many_shares_among_peers(void)
 	with_qdisc(&bp_qdisc_fair, 2);
 	read_of(0, 6, 20000);
 	read_of(1, 6, 20000);
-	CHECK_EQ(take(6), 6);
-	for (int at = 0; at < 6; at++)
+	CHECK_EQ(take(6), 4);			/* those are 64 KiB and more */
+	for (int at = 0; at < 4; at++)
 		check_taken(at, at % 2, (unsigned)at / 2 + 1);
 	finish_taken();
 	finish_all();
