@@ -202,7 +202,7 @@ static bool may_withhold_locked(struct bp_conn *c)
 	if (c->config.gather != BP_ON || c->state != BP__OPEN || c->throttled
 	    || c->queued >= WITHHOLD_MAX)
 		return false;
-	return c->handlers ? c->gathers && bp__in_handler() == c : answers_quickly(c);
+	return c->handlers ? bp__in_handler() == c && c->gathers : answers_quickly(c);
 }
 
 static int append_locked(struct bp_conn *c, const struct message *m)
