@@ -13,7 +13,6 @@
 
 #include <string.h>
 
-#define BATCH 128			/* frames queued under one lock */
 #define GROUP_MAX 16			/* handlers between two looks at the clock */
 #define QUANTUM ((uint64_t)64 * 1024)	/* bytes of a turn while others wait for it */
 #define QUANTUM_NS (100 * 1000)
@@ -246,7 +245,7 @@ static size_t batch_max(const struct bp__qdisc *q)
 /* All whole frames at hand become events, charged and queued together. */
 static int queue_frames(struct bp__inbox *in, struct bp__frame frame)
 {
-	struct cutting cuttings[BATCH];
+	struct cutting cuttings[BP__BATCH_MAX];
 	size_t cost = 0, one;
 	unsigned n = 0;
 	int band, rc;
@@ -261,11 +260,11 @@ static int queue_frames(struct bp__inbox *in, struct bp__frame frame)
 		cost += one;
 		cuttings[n].payload = bp__inbox_take(in, &frame);
 		cuttings[n++].len = frame.len;
-	} while (n < BATCH && bp__inbox_cut(in, &frame) == BP__CUT_WHOLE
+	} while (n < BP__BATCH_MAX && bp__inbox_cut(in, &frame) == BP__CUT_WHOLE
 	    && in_band(in, &frame, band));
 
 	bp__whereabouts(in->c, BP__WAITING);
-	rc = bp__flow_reserve(&in->c->flow, cost, (unsigned)band, 0);
+	rc = bp__flow_reserve(&in->c->flow, cost, (unsigned)band, bp__batch_block(n));
 	if (rc == 0)
 		rc = queue_cuttings(in, cuttings, n, (unsigned)band);
 	bp__whereabouts(in->c, BP__ELSEWHERE);

@@ -32,12 +32,23 @@ void bp__event_init(struct bp__event *event, struct bp_conn *conn,
 
 /* ---- batches ------------------------------------------------------------ */
 
-struct bp__batch *bp__batch_new(struct bp_conn *conn, struct bp__chunk *chunk,
-    unsigned max)
+static_assert(sizeof(struct bp__batch) + BP__BATCH_MAX * sizeof(struct bp__event)
+    <= BP__POOLED_MIN, "a batch does not fit a block");
+
+/* Through malloc those of a busy server would be mapped and unmapped all the time. */
+size_t bp__batch_block(unsigned n)
 {
+	return n * BP__EVENT_COST < BP__POOLED_MIN ? 0 : BP__POOLED_MIN;
+}
+
+struct bp__batch *bp__batch_new(struct bp_conn *conn, struct bp__chunk *chunk,
+    unsigned n)
+{
+	size_t block = bp__batch_block(n);
 	struct bp__batch *batch;
 
-	batch = malloc(sizeof *batch + max * sizeof batch->events[0]);
+	batch = block ? bp__qdisc_block(conn->flow.q, block)
+	    : malloc(sizeof *batch + n * sizeof batch->events[0]);
 	if (!batch)
 		return NULL;
 	batch->conn = bp_conn_ref(conn);
@@ -46,6 +57,7 @@ struct bp__batch *bp__batch_new(struct bp_conn *conn, struct bp__chunk *chunk,
 	if (chunk)
 		bp__chunk_ref(chunk);
 	batch->cost = 0;
+	batch->block = block;
 	batch->n = 0;
 	return batch;
 }
@@ -73,12 +85,32 @@ void bp__batch_add(struct bp__batch *batch, struct bp__buf *payload, void *data,
 	};
 }
 
+/* Give back what it holds but for its charge and block, which went before. */
+static void dissolve(struct bp_conn *conn, struct bp__chunk *chunk)
+{
+	if (chunk)
+		bp__chunk_unref(chunk);
+	bp_conn_unref(conn);
+}
+
+/* Nobody has anything of it any more. */
 static void batch_free(struct bp__batch *batch)
 {
-	if (batch->chunk)
-		bp__chunk_unref(batch->chunk);
-	bp_conn_unref(batch->conn);
-	free(batch);
+	struct bp__chunk *chunk = batch->chunk;
+	struct bp_conn *conn = batch->conn;
+	size_t block = batch->block;
+
+	bp__flow_release(&conn->flow, batch->peer, batch->cost, BP__HELD_DELIVERED,
+	    block ? batch : NULL, block);
+	if (!block)
+		free(batch);
+	dissolve(conn, chunk);
+}
+
+static void let_go(struct bp__batch *batch)
+{
+	if (atomic_fetch_sub(&batch->left, 1) == 1)
+		batch_free(batch);
 }
 
 struct bp__entry *bp__batch_chain(struct bp__batch *batch)
@@ -90,16 +122,6 @@ struct bp__entry *bp__batch_chain(struct bp__batch *batch)
 	batch->events[batch->n - 1].entry.next = NULL;
 	atomic_init(&batch->left, batch->n);
 	return &batch->events[0].entry;
-}
-
-static void let_go(struct bp__batch *batch)
-{
-	if (atomic_fetch_sub(&batch->left, 1) != 1)
-		return;
-	if (batch->cost > 0)
-		bp__flow_release(&batch->conn->flow, batch->peer, batch->cost,
-		    BP__HELD_DELIVERED, NULL, 0);
-	batch_free(batch);
 }
 
 /* ---- the end of one ----------------------------------------------------- */
@@ -116,40 +138,56 @@ void bp__event_purged(struct bp__entry *entry)
 		bp_conn_unref(event->pub.conn);
 }
 
-/* The charge of its batch, if that ends with it: then one visit to Q does for both. */
-static size_t charge_of(struct bp__batch *batch)
+/* No event of it is to be answered any more: what was withheld goes. */
+static void push_answers(struct bp_conn *conn)
 {
-	size_t cost;
+	if (atomic_load(&conn->withheld) && bp__flow_turn_over(&conn->flow))
+		bp__conn_push(conn);
+}
 
-	if (!batch || atomic_load(&batch->left) > 1)
-		return 0;
-	cost = batch->cost;
-	batch->cost = 0;
-	return cost;
+/* The last event of a batch: one visit to Q gives the turn back, and the charge. */
+static void free_last(struct bp__batch *batch, struct bp__event *event)
+{
+	struct bp__chunk *chunk = batch->chunk;
+	struct bp_conn *conn = batch->conn;
+	size_t block = batch->block;
+
+	bp__flow_turn_back(&event->entry, batch->cost, block ? batch : NULL, block);
+	if (!block)
+		free(batch);
+	push_answers(conn);
+	dissolve(conn, chunk);
+}
+
+static void free_one_of(struct bp__batch *batch, struct bp__event *event)
+{
+	if (atomic_load(&batch->left) == 1) {
+		free_last(batch, event);
+		return;
+	}
+	bp__flow_turn_back(&event->entry, 0, NULL, 0);
+	push_answers(batch->conn);
+	let_go(batch);
 }
 
 void bp_event_free(struct bp_event *pub)
 {
 	struct bp__event *event;
 	struct bp_conn *conn;
-	struct bp__batch *batch;
-	enum bp_event_kind kind;
 
 	if (!pub)
 		return;
 	event = bp__container_of(pub, struct bp__event, pub);
-	conn = pub->conn;
-	kind = pub->kind;
-	batch = event->batch;
 	if (pub->buf)
 		bp__buf_done(pub->buf);
-	bp__flow_turn_back(&event->entry, charge_of(batch));
-	if (atomic_load(&conn->withheld) && bp__flow_turn_over(&conn->flow))
-		bp__conn_push(conn);
-	if (kind == BP_ENDED)
+	if (event->batch) {
+		free_one_of(event->batch, event);
+		return;
+	}
+	conn = pub->conn;
+	bp__flow_turn_back(&event->entry, 0, NULL, 0);
+	push_answers(conn);
+	if (pub->kind == BP_ENDED)
 		bp__conn_ended_handled(conn);
-	if (batch)
-		let_go(batch);
-	else
-		bp_conn_unref(conn);
+	bp_conn_unref(conn);
 }

@@ -24,17 +24,22 @@ struct bp__batch {
 	struct bp__peer *peer;		/* charged */
 	struct bp__chunk *chunk;	/* referenced, if their payloads are slices of it */
 	size_t cost;			/* goes back with the last of them */
+	size_t block;			/* it lies in a large block of that size; 0: malloc's */
 	atomic_uint left;		/* not yet freed */
 	unsigned n;
 	struct bp__event events[];
 };
 
+#define BP__BATCH_MAX 96		/* with its head it fits a block */
+
 /*
- * For up to max frames of conn, for which BP__EVENT_COST each was reserved; their
- * payloads are slices of chunk if that is not NULL. NULL: no memory.
+ * For n frames of conn, for which BP__EVENT_COST each was reserved, and a block of
+ * bp__batch_block(n); their payloads are slices of chunk if that is not NULL. NULL: no
+ * memory.
  */
 struct bp__batch *bp__batch_new(struct bp_conn *conn, struct bp__chunk *chunk,
-    unsigned max);
+    unsigned n);
+size_t bp__batch_block(unsigned n);
 
 /* Add a frame: payload, or NULL for a slice of len bytes at data. */
 void bp__batch_add(struct bp__batch *batch, struct bp__buf *payload, void *data,

@@ -189,9 +189,11 @@ void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain)
 
 /* ---- anyone ------------------------------------------------------------- */
 
-void bp__flow_turn_back(struct bp__entry *entry, size_t cost)
+void bp__flow_turn_back(struct bp__entry *entry, size_t cost, void *block, size_t size)
 {
+	uint64_t now = block ? bp__now_ns() : 0;
 	struct bp__flow *flow = entry->flow;
+	struct bp__peer *peer = entry->peer;
 	struct bp__qdisc *q = flow->q;
 	bool last = entry->last;
 
@@ -205,7 +207,9 @@ void bp__flow_turn_back(struct bp__entry *entry, size_t cost)
 	q->moves++;
 	if (last)
 		flow->finished = true;
-	bp__flow_uncharge_locked(flow, entry->peer, cost);
+	if (block)
+		bp__pool_give(&q->pool, block, size, now);
+	bp__flow_uncharge_locked(flow, peer, cost);
 	bp__flow_show_locked(flow);
 	if (q->stopped)
 		bp__wake_all(&q->consumers);	/* is there anybody left to wait for? */

@@ -182,10 +182,10 @@ bool bp__flow_presses(struct bp__flow *flow);
 void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain);
 
 /*
- * The entry was handled: its turn goes back, and cost, charged to its peer. What was
- * taken after it waits until all that are out have been handled.
+ * The entry was handled: its turn goes back, and cost, charged to its peer, and a large
+ * block, if that is where it lay. What is next waits until all that are out are handled.
  */
-void bp__flow_turn_back(struct bp__entry *entry, size_t cost);
+void bp__flow_turn_back(struct bp__entry *entry, size_t cost, void *block, size_t size);
 /* Nothing of it is out any more, nor queued. Without a lock. */
 bool bp__flow_turn_over(const struct bp__flow *flow);
 

@@ -326,7 +326,7 @@ static inline struct frame *rig_take(struct rig *rig)
 /* Its turn and cost go back, its payload is kept; what is left of it goes last. */
 static inline void frame_turn_back(struct frame *frame)
 {
-	bp__flow_turn_back(&frame->entry, frame->entry.cost);
+	bp__flow_turn_back(&frame->entry, frame->entry.cost, NULL, 0);
 }
 
 static inline void frame_done(struct frame *frame)
