@@ -32,6 +32,8 @@ static const char usage[] =
     "  --contenders NAME,... those to run; raw always is\n"
     "  --out DIR             where to write [.]\n"
     "  --bin DIR             where load and the servers are [where compare is]\n"
+    "  --pin                 a core each for server and load in pipeline-1, too:\n"
+    "                        where they may wander it has two speeds\n"
     "  --check               exit with 1 unless ours ended all they began with the\n"
     "                        right answers in bounded memory; no word on speed, nor\n"
     "                        on the others\n"
@@ -122,6 +124,7 @@ static void parse(struct bench *bench, int argc, char **argv)
 		{ "contenders", required_argument, NULL, 'c' },
 		{ "out", required_argument, NULL, 'o' },
 		{ "bin", required_argument, NULL, 'b' },
+		{ "pin", no_argument, NULL, 'p' },
 		{ "check", no_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' }, { 0 },
 	};
@@ -140,6 +143,7 @@ static void parse(struct bench *bench, int argc, char **argv)
 		case 'b':
 			snprintf(bench->bin, sizeof bench->bin, "%s", optarg);
 			break;
+		case 'p': bench->pin = true; break;
 		case 'k': bench->check = true; break;
 		case 'h': print_help(); exit(0);
 		default: exit(2);
@@ -208,6 +212,10 @@ static void find_cpus(struct bench *bench)
 					bench->cpus[bench->cpus_n] = cpu;
 				bench->cpus_n++;
 			}
+	if (bench->pin && bench->cpus_n < 2) {
+		fprintf(stderr, "--pin: there is one core\n");
+		bench->pin = false;
+	}
 	for (int m = 0; m < modes_n; m++)
 		if (bench->has_mode[m] && modes[m].placing == TWO_CORES
 		    && bench->cpus_n < 2) {
@@ -305,6 +313,7 @@ int main(int argc, char **argv)
 	bound_idle(&bench);
 	if (access(bench.out, W_OK | X_OK) != 0)
 		refuse("--out: cannot write in ", bench.out);
+	choose_congestion(&bench);
 	run_all(&bench);
 	print_tables(&bench);
 	ok = write_file(&bench, "results.tsv", write_tsv);

@@ -49,6 +49,7 @@ struct mode {
 	const char *load, *serving;	/* --mode of the load; echo or sink */
 	long size, connections, outstanding;	/* 0: the load's default */
 	enum placing placing;
+	bool two_cores_if_pinned;	/* by --pin */
 	bool spin;			/* what the option is meant for */
 	bool less_is_better;
 	enum cpu_of cpu;
@@ -74,10 +75,11 @@ struct bench {
 	int rounds;
 	double seconds, warmup;
 	long idle_connections;
-	bool quick, check;
+	bool quick, check, pin;
 	char bin[4096];			/* where the executables are */
 	const char *out;
 	int cpus[2], cpus_n;		/* of those we may use */
+	char congestion[32];		/* control of TCP; empty: not known */
 	bool has_mode[MODES_MAX], has_contender[CONTENDERS_MAX];
 	struct run *runs;
 	int runs_n;
@@ -88,6 +90,11 @@ void run_once(const struct bench *bench, struct run *run);
 
 /* Of key=value. Returns false if the line has no such key. */
 bool line_number(const char *line, const char *key, double *ret_value);
+
+/* ---- the network: compare_net.c --------------------------------------- */
+
+/* See to it that TCP does not pace itself, where we may, and note how it goes. */
+void choose_congestion(struct bench *bench);
 
 /* ---- the figures: compare_figures.c ---------------------------------- */
 
@@ -121,7 +128,7 @@ struct number {
 	char s[24];
 };
 
-/* "5 rounds of 1 s, 2 CPUs, Linux 6.1, gcc 12" */
+/* "5 rounds of 1 s; Linux 6.1, 2 CPUs, TCP reno, gcc 12" */
 struct phrase conditions(const struct bench *bench);
 /* Three digits, or four: "93.2 k", "2931". */
 struct number short_number(double value);

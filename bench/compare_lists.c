@@ -50,6 +50,7 @@ const struct mode modes[] = {
 	    .cpu = CPU_PER_MESSAGE, .figure = RATE, .more = { P50, P99 } },
 	{ "pipeline-1", "pipelined 64 B, 1 x 64", "pipeline", "echo",
 	    .size = 64, .connections = 1, .outstanding = 64,
+	    .two_cores_if_pinned = true,
 	    .cpu = CPU_PER_MESSAGE, .figure = RATE, .more = { PEAK } },
 	{ "pipeline-16", "pipelined 64 B, 16 x 16", "pipeline", "echo",
 	    .size = 64, .connections = 16, .outstanding = 16,

@@ -26,6 +26,7 @@
 #define LOAD_EXTRA_S 60.0	/* the load gives up by itself after 30 */
 #define TERM_S 5.0
 #define ARGS_MAX 32
+#define CONNS_MAX 1000		/* beyond them ours is told to take more */
 
 struct process {
 	const char *name;
@@ -41,6 +42,13 @@ struct words {
 	char numbers[8][32];
 	int numbers_n;
 };
+
+static enum placing placing_of(const struct bench *bench, const struct run *run)
+{
+	const struct mode *mode = &modes[run->mode];
+
+	return bench->pin && mode->two_cores_if_pinned ? TWO_CORES : mode->placing;
+}
 
 static double now_s(void)
 {
@@ -175,14 +183,24 @@ static void add_number(struct words *w, const char *option, double value)
 	add(w, text);
 }
 
-static void server_words(struct words *w, const struct contender *c,
-    const struct mode *mode, const char *path)
+static long connections_of(const struct bench *bench, const struct mode *mode)
 {
+	return strcmp(mode->load, "idle") == 0 ? bench->idle_connections
+	    : mode->connections;
+}
+
+static void server_words(struct words *w, const struct bench *bench,
+    const struct contender *c, const struct mode *mode, const char *path)
+{
+	long connections = connections_of(bench, mode);
+
 	*w = (struct words){ 0 };
 	add(w, path);
 	for (size_t i = 0; i < sizeof c->options / sizeof *c->options; i++)
 		if (c->options[i])
 			add(w, c->options[i]);
+	if (c->ours && connections > CONNS_MAX)
+		add_number(w, "--conns", (double)(connections + connections / 5));
 	add(w, mode->serving);
 	add(w, "0");
 }
@@ -190,10 +208,8 @@ static void server_words(struct words *w, const struct contender *c,
 static void load_words(struct words *w, const struct bench *bench,
     const struct contender *c, const struct mode *mode, const char *path)
 {
-	long connections = mode->connections;
+	long connections = connections_of(bench, mode);
 
-	if (strcmp(mode->load, "idle") == 0)
-		connections = bench->idle_connections;
 	*w = (struct words){ 0 };
 	add(w, path);
 	add(w, "--mode");
@@ -224,9 +240,9 @@ static int start_server(const struct bench *bench, const struct run *run,
 	int port = 0;
 
 	snprintf(path, sizeof path, "%s/%s", bench->bin, c->server);
-	server_words(&words, c, mode, path);
+	server_words(&words, bench, c, mode, path);
 	if (!start(server, "server", &words,
-	    mode->placing == ANYWHERE ? -1 : bench->cpus[0])) {
+	    placing_of(bench, run) == ANYWHERE ? -1 : bench->cpus[0])) {
 		complain(run, "server", "cannot be started");
 		return 0;
 	}
@@ -242,6 +258,7 @@ static bool run_load(const struct bench *bench, struct run *run, pid_t server, i
 {
 	static const int core_of[] = { [ONE_CORE] = 0, [TWO_CORES] = 1 };
 	const struct mode *mode = &modes[run->mode];
+	enum placing placing = placing_of(bench, run);
 	double deadline = now_s() + bench->seconds + bench->warmup + LOAD_EXTRA_S;
 	struct process load;
 	struct words words;
@@ -254,7 +271,7 @@ static bool run_load(const struct bench *bench, struct run *run, pid_t server, i
 	snprintf(number, sizeof number, "%d", port);
 	add(&words, number);
 	if (!start(&load, "load", &words,
-	    mode->placing == ANYWHERE ? -1 : bench->cpus[core_of[mode->placing]])) {
+	    placing == ANYWHERE ? -1 : bench->cpus[core_of[placing]])) {
 		complain(run, "load", "cannot be started");
 		return false;
 	}

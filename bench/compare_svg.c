@@ -9,8 +9,8 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include "abuse_svg.h"
 #include "compare.h"
+#include "svg.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -172,9 +172,9 @@ static void draw_panel(const struct plot *p, const struct bench *bench,
 
 /* ---- what is around -------------------------------------------------- */
 
-static struct text ratio_name(double value)
+static struct svg_tick ratio_name(double value)
 {
-	struct text text;
+	struct svg_tick text;
 
 	snprintf(text.s, sizeof text.s, "%g", value);
 	return text;

@@ -42,10 +42,11 @@ struct phrase conditions(const struct bench *bench)
 
 	uname(&name);
 	snprintf(text.s, sizeof text.s,
-	    "%d round%s of %g s; %s %s, %d CPU%s, " COMPILER,
+	    "%d round%s of %g s%s; %s %s, %d CPU%s, %s%s%s" COMPILER,
 	    bench->rounds, bench->rounds == 1 ? "" : "s", bench->seconds,
-	    name.sysname, name.release, bench->cpus_n,
-	    bench->cpus_n == 1 ? "" : "s");
+	    bench->pin ? ", pinned" : "", name.sysname, name.release, bench->cpus_n,
+	    bench->cpus_n == 1 ? "" : "s", *bench->congestion ? "TCP " : "",
+	    bench->congestion, *bench->congestion ? ", " : "");
 	return text;
 }
 

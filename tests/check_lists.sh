@@ -21,5 +21,7 @@ check "the library's sources are in Makefile.am" all_are_named src/*.[ch]
 check "the demos' sources are in Makefile.am" all_are_named demos/*.[ch]
 check "suites, helpers and checks are in Makefile.am" all_are_named \
     tests/*.[ch] tests/*.sh tests/examples/*.c
+check "the benchmark's files are in Makefile.am" all_are_named \
+    bench/*.[ch] bench/*.cc bench/*.go bench/*.tsv
 check "documents are in Makefile.am" all_are_named *.md docs/* man/*.[1-9]
 plan
