@@ -5,6 +5,7 @@
  * R5, hand-off: whoever makes something ready gives it to an idle consumer under
  * the lock, and whoever frees room charges it to the next reader at the gate; the
  * one who wakes finds its work done. So there is no herd, and nobody is overtaken.
+ * A consumer that was chosen so is let go once the lock is given back.
  */
 #include "config.h"
 
@@ -14,10 +15,60 @@
 #define RUN_MAX ((size_t)16 * 1024)	/* of weight: a chunk's worth */
 
 struct consumer {
-	struct bp__waiter waiter;
+	struct bp__list link;		/* in q->consumers, or q->chosen */
+	struct bp__sleep sleep;
 	const void *thread;		/* bp__this_thread() */
 	struct bp__entry *entry;
+	bool chosen;			/* it will be let go */
 };
+
+static void choose_locked(struct bp__qdisc *q, struct consumer *idle)
+    BP__REQUIRES(q->lock)
+{
+	bp__list_remove(&idle->link);
+	idle->chosen = true;
+	bp__list_append(&q->chosen, &idle->link);
+}
+
+void bp__consumers_look_locked(struct bp__qdisc *q)
+{
+	while (!bp__list_empty(&q->consumers))
+		choose_locked(q, bp__container_of(q->consumers.next, struct consumer,
+		    link));
+}
+
+void bp__consumers_let_go(struct bp__list *chosen)
+{
+	struct bp__list *link;
+
+	while ((link = bp__list_shift(chosen)) != NULL)
+		bp__let_go(&bp__container_of(link, struct consumer, link)->sleep);
+}
+
+/* Wait to be chosen. Returns -ETIMEDOUT. */
+static int await_entry_locked(struct bp__qdisc *q, struct consumer *self,
+    uint64_t deadline_ns)
+    BP__REQUIRES(q->lock)
+{
+	self->chosen = false;
+	atomic_init(&self->sleep.over, 0);
+	bp__list_append(&q->consumers, &self->link);
+	bp__qdisc_leave(q, NULL);
+	if (bp__sleep(&self->sleep, deadline_ns)) {
+		bp__lock(&q->lock);
+		return 0;
+	}
+	bp__lock(&q->lock);
+	if (!self->chosen) {
+		bp__list_remove(&self->link);
+		return -ETIMEDOUT;
+	}
+	/* just now: who has chosen this lets it go in a moment */
+	bp__qdisc_leave(q, NULL);
+	bp__sleep(&self->sleep, BP__NEVER);
+	bp__lock(&q->lock);
+	return 0;
+}
 
 /* The first n entries of its queue, up to last, are out, with their turns. */
 static void give_out_locked(struct bp__flow *flow, struct bp__entry *last, size_t n,
@@ -60,24 +111,25 @@ static struct bp__entry *take_ready_locked(struct bp__qdisc *q, const void *take
  * together with last, and nobody else's is ready, or they are small and the flow owes
  * for them. To ask the discipline about each would cost more than to handle it.
  */
-static struct bp__entry *take_run_locked(struct bp__entry *last, int *left)
+static struct bp__entry *take_run_locked(struct bp__entry *last, int *left,
+    size_t *bytes)
     BP__REQUIRES(last->flow->q->lock)
 {
 	struct bp__flow *flow = last->flow;
 	struct bp__entry *first = flow->first, *next = first, *end = NULL;
 	bool alone = atomic_load(&flow->q->shown) == 0;
 	uint64_t seq = last->seq;
-	size_t n = 0, bytes = 0, run = 0;
+	size_t n = 0, before = *bytes, run = 0;
 
 	if (!flow->q->runs || bp__flow_passed_over_locked(flow))
 		return last;
-	for (; *left > 0 && next && next->seq == ++seq && next->band == last->band
-	    && !next->last; next = next->next) {
+	for (; *left > 0 && *bytes < QUANTUM && next && next->seq == ++seq
+	    && next->band == last->band && !next->last; next = next->next) {
 		if (!alone && run + bp__entry_weight(next) > RUN_MAX)
 			break;
 		run += bp__entry_weight(next);
 		end = next;
-		bytes += next->len;
+		*bytes += next->len;
 		n++;
 		--*left;
 	}
@@ -85,7 +137,7 @@ static struct bp__entry *take_run_locked(struct bp__entry *last, int *left)
 		return last;
 	if (!alone)
 		flow->owed += run;
-	give_out_locked(flow, end, n, bytes, atomic_load(&flow->taker));
+	give_out_locked(flow, end, n, *bytes - before, atomic_load(&flow->taker));
 	last->next = first;
 	return end;
 }
@@ -103,9 +155,9 @@ static int take_more_locked(struct bp__qdisc *q, struct bp__entry *entry, int n)
 	int left = n - 1;
 
 	while (left > 0 && bytes < QUANTUM) {
-		last = take_run_locked(last, &left);
+		last = take_run_locked(last, &left, &bytes);
 		bp__flow_show_behind_locked(last->flow);
-		if (left == 0)
+		if (left == 0 || bytes >= QUANTUM)
 			break;
 		last->next = take_ready_locked(q, bp__this_thread());
 		if (!last->next)
@@ -147,16 +199,15 @@ void bp__qdisc_dispatch_locked(struct bp__qdisc *q)
 
 	while (!bp__list_empty(&q->consumers)) {
 		/* the latest to come: its stack is warm */
-		idle = bp__container_of(q->consumers.prev, struct consumer,
-		    waiter.link);
+		idle = bp__container_of(q->consumers.prev, struct consumer, link);
 		entry = take_ready_locked(q, idle->thread);
 		if (!entry)
 			break;
 		idle->entry = entry;
-		bp__waiter_wake(&idle->waiter);
+		choose_locked(q, idle);
 	}
 	if (q->closed && q->live == 0)
-		bp__wake_all(&q->consumers);
+		bp__consumers_look_locked(q);
 }
 
 static void note_taken(struct bp__qdisc *q, const struct bp__entry *chain)
@@ -192,9 +243,8 @@ int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_chain, int n,
 			rc = -EPIPE;
 		else if (deadline_ns == 0)
 			rc = -EAGAIN;
-		else if (!bp__waiter_wait(&self.waiter, &q->consumers, &q->lock,
-		    deadline_ns))
-			rc = -ETIMEDOUT;
+		else
+			rc = await_entry_locked(q, &self, deadline_ns);
 	}
 	if (self.entry)
 		rc = take_more_locked(q, self.entry, n);
@@ -220,7 +270,7 @@ void bp__qdisc_stop(struct bp__qdisc *q)
 	bp__lock(&q->lock);
 	q->stopped = true;
 	/* let each look again whether there is anybody left to wait for */
-	bp__wake_all(&q->consumers);
+	bp__consumers_look_locked(q);
 	bp__qdisc_leave(q, NULL);
 }
 

@@ -96,12 +96,18 @@ void bp__flow_fini(struct bp__flow *flow)
 
 /* ---- the reader --------------------------------------------------------- */
 
+void bp__flow_wait_locked(struct bp__flow *flow)
+{
+	bp__consumers_let_go(&flow->q->chosen);
+	bp__wait(&flow->reader_cond, &flow->q->lock);
+}
+
 void bp__flow_park_locked(struct bp__flow *flow)
 {
 	uint64_t since = bp__now_ns();
 
 	flow->parked = true;
-	bp__wait(&flow->reader_cond, &flow->q->lock);
+	bp__flow_wait_locked(flow);
 	flow->parked = false;
 	flow->parked_ns += bp__now_ns() - since;
 }
@@ -212,7 +218,7 @@ void bp__flow_turn_back(struct bp__entry *entry, size_t cost, void *block, size_
 	bp__flow_uncharge_locked(flow, peer, cost);
 	bp__flow_show_locked(flow);
 	if (q->stopped)
-		bp__wake_all(&q->consumers);	/* is there anybody left to wait for? */
+		bp__consumers_look_locked(q);	/* is there anybody left to wait for? */
 	bp__qdisc_leave(q, flow);
 }
 

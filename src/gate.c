@@ -98,7 +98,8 @@ static bool crowded_locked(const struct bp__flow *flow, size_t cost)
 {
 	const struct bp_peer *peer = &flow->peer->gate;
 
-	return (flow->first || atomic_load(&flow->out) > 0) && peer->held + cost > peer->guarantee;
+	return (flow->first || atomic_load(&flow->out) > 0)
+	    && peer->held + cost > peer->guarantee;
 }
 
 void bp__flow_uncharge_locked(struct bp__flow *flow, struct bp__peer *peer,
@@ -192,7 +193,7 @@ bool bp__flow_pass_gate_locked(struct bp__flow *flow)
 	request->waiting = true;
 	atomic_fetch_add(&q->waiting, 1);
 	while (!request->granted && bp__flow_stage(flow) == BP__FLOW_OPEN) {
-		bp__wait(&flow->reader_cond, &q->lock);
+		bp__flow_wait_locked(flow);
 		if (!request->granted && bp__flow_stage(flow) == BP__FLOW_OPEN)
 			q->futile_wakeups++;
 	}
@@ -218,7 +219,7 @@ void bp__flow_await_guarantee(struct bp__flow *flow, size_t cost)
 		q->crowded++;
 		while (bp__flow_stage(flow) == BP__FLOW_OPEN
 		    && crowded_locked(flow, cost))
-			bp__wait(&flow->reader_cond, &q->lock);
+			bp__flow_wait_locked(flow);
 		flow->gate_ns += bp__now_ns() - flow->asking_since_ns;
 		flow->crowded = 0;
 		q->crowded--;

@@ -103,6 +103,7 @@ static void purge_all_locked(struct bp__flow *flow)
 		}
 		bp__flow_purge_entry_locked(flow, shift_one_locked(flow));
 	}
+	bp__flow_leave_place_locked(flow);
 }
 
 /* ---- what the discipline sees ------------------------------------------- */

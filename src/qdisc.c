@@ -112,6 +112,7 @@ int bp__qdisc_init(struct bp__qdisc *q, const struct bp_endpoint_config *config,
 	atomic_init(&q->refs, 1);
 	bp__mutex_init(&q->lock);
 	bp__list_init(&q->consumers);
+	bp__list_init(&q->chosen);
 	bp__list_init(&q->turns);
 	bp__list_init(&q->filled);
 	bp__list_init(&q->victims);
@@ -145,7 +146,7 @@ void bp__qdisc_unref(struct bp__qdisc *q)
 void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
 {
 	struct bp__entry *purged = q->purged, *entry;
-	struct bp__list victims, gone;
+	struct bp__list victims, gone, chosen;
 	bool quiet = false, room = q->room;
 
 	bp__assert_held(&q->lock);
@@ -154,12 +155,15 @@ void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
 		    && flow->held == flow->reader_held;
 	q->purged = NULL;
 	q->room = false;
+	bp__list_init(&chosen);
+	bp__list_splice(&chosen, &q->chosen);
 	bp__list_init(&victims);
 	bp__list_splice(&victims, &q->victims);
 	bp__list_init(&gone);
 	bp__list_splice(&gone, &q->gone);
 	bp__unlock(&q->lock);
 
+	bp__consumers_let_go(&chosen);
 	bp__pool_unmap(&victims);
 	bp__peers_free(&gone);
 	while ((entry = purged) != NULL) {

@@ -3,9 +3,9 @@
  * reaper.c - the endpoint's only clock, and who joins its threads (R3).
  *
  * It wakes when a worker has left, when answers are withheld for the first time, and to
- * look at the deadlines. How often it looks follows from the deadlines: what begins after one look cannot end before
- * the next if that is no farther off than the shortest of them. So nobody has to
- * tell it that a frame has begun.
+ * look at the deadlines. How often it looks follows from the deadlines: what begins after
+ * one look cannot end before the next if that is no farther off than the shortest of
+ * them. So nobody has to tell it that a frame has begun.
  */
 #include "config.h"
 

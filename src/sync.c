@@ -10,8 +10,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -135,6 +137,32 @@ void bp__wake_all(struct bp__list *waiters)
 	while (!bp__list_empty(waiters))
 		bp__waiter_wake(bp__container_of(waiters->next,
 		    struct bp__waiter, link));
+}
+
+static long futex(atomic_uint *word, int op, unsigned value, const struct timespec *at)
+{
+	return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, at, NULL,
+	    FUTEX_BITSET_MATCH_ANY);
+}
+
+bool bp__sleep(struct bp__sleep *sleep, uint64_t deadline_ns)
+{
+	struct timespec at;
+
+	at.tv_sec = (time_t)(deadline_ns / 1000000000);
+	at.tv_nsec = (long)(deadline_ns % 1000000000);
+	while (atomic_load(&sleep->over) == 0)
+		/* of all FUTEX_WAITs the one with an absolute time, CLOCK_MONOTONIC */
+		if (futex(&sleep->over, FUTEX_WAIT_BITSET, 0,
+		    deadline_ns == BP__NEVER ? NULL : &at) < 0 && errno == ETIMEDOUT)
+			return atomic_load(&sleep->over) != 0;
+	return true;
+}
+
+void bp__let_go(struct bp__sleep *sleep)
+{
+	atomic_store(&sleep->over, 1);
+	futex(&sleep->over, FUTEX_WAKE, 1, NULL);
 }
 
 const void *bp__this_thread(void)

@@ -16,6 +16,7 @@
 #define BP_SYNC_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -72,6 +73,20 @@ bool bp__waiter_wait(struct bp__waiter *waiter, struct bp__list *list,
     struct bp__mutex *lock, uint64_t deadline_ns) BP__REQUIRES(lock);
 void bp__waiter_wake(struct bp__waiter *waiter);
 void bp__wake_all(struct bp__list *waiters);
+
+/*
+ * A thread that sleeps until another lets it go, which may be after that has given the
+ * lock back: who is woken with the lock held by its waker goes to sleep again at once.
+ * It may live on the sleeper's stack: the waker's store is the last it does to it, and
+ * waking an address where nobody waits any more does no harm.
+ */
+struct bp__sleep {
+	atomic_uint over;
+};
+
+/* Until let go (true) or the deadline has passed (false). No lock is held. */
+bool bp__sleep(struct bp__sleep *sleep, uint64_t deadline_ns);
+void bp__let_go(struct bp__sleep *sleep);
 
 /* An address that tells threads apart, while they live. */
 const void *bp__this_thread(void);

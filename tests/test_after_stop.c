@@ -77,6 +77,19 @@ static void test_after_stop_references_are_only_memory(void)
 	peer_close(fd);
 }
 
+/* P13: nobody has received that one ended: its place and its peer are given up with it */
+static void test_after_free_closed_was_never_received(void)
+{
+	struct bp_endpoint *ep = serve(NULL, NULL, addr);
+	int fd = peer_connect(addr);
+
+	skip_event(ep, BP_OPENED);
+	peer_close(fd);
+	skip_event(ep, BP_ENDED);
+	WAIT_UNTIL(stats_of(ep).queued_events == 1);
+	bp_endpoint_free(ep);
+}
+
 /* P13: without a stop before, with traffic in every way, and events never received */
 /* So a program has one way out, wherever it failed. */
 static void test_after_stop_nothing_is_nothing(void)
@@ -120,6 +133,7 @@ int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		TEST(test_after_stop_every_receive_gets_the_same_answer),
+		TEST(test_after_free_closed_was_never_received),
 		TEST(test_after_stop_references_are_only_memory),
 		TEST(test_after_stop_nothing_is_nothing),
 		TEST(test_after_stop_free_needs_none_before),
