@@ -9,7 +9,7 @@
 
 #include <bpthread_ops.h>
 
-#define BP__OVERHEAD ((size_t)288)	/* of a cost: the event's, given back with it */
+#define BP__OVERHEAD ((size_t)224)	/* of a cost: the event's, given back with it */
 
 enum { BP__MODEL_PEERS = 24, BP__MODEL_ITEMS = 1024 };
 

@@ -57,7 +57,6 @@ bool close_wanted;		/* as soon as it is connected */
 bool end_wanted, end_sent;	/* FIN after what was accepted; it was sent */
 bool out_dead;			/* nothing goes out any more */
 bool peer_ended, ended_handled, stopping;
-bool let_go;			/* reader and writer are through with fd */
 bool linger;			/* its deadline runs */
 bool token;			/* somebody writes to the socket, */
 bool from_queue;		/* pieces of the queue */
@@ -74,7 +73,7 @@ bool frame, ended, closed;	/* what is in its queue, in this order */
 bool turn, watched;
 
 /* [E] */
-bool rung, finished;
+bool finished;
 
 /* the socket */
 bool fd_open;
@@ -672,13 +671,17 @@ proctype reader()
 	read_ended();
 	wait_for_end();
 	join_writer();
-	atomic { let_go = true; rung = true }			/* C; E */
+	atomic {	/* C: bp__conn_close_fd() */
+		assert(calls == 0 && !token);
+		assert(writer_state == NO_WRITER || writer_gone);
+		fd_open = false
+	}
 #if FRAMES > 0
 	atomic { closed = true; wake(IN_RECEIVE) }		/* Q: bp__tell_closed() */
 #else
 	told_closed++;
 #endif
-	atomic { finished = true; rung = true }			/* E */
+	atomic { finished = true; wake(WAIT_CLOSED) }		/* C; E */
 }
 
 /* ---- the reaper ---------------------------------------------------------- */
@@ -691,28 +694,9 @@ proctype reader()
 proctype reaper()
 {
 	STACK;
-	bool last;
 
 	do
-	:: atomic {	/* E: reap(); C: bp__conn_close_fd() */
-		rung -> rung = false;
-		last = finished;
-		if
-		:: let_go && fd_open ->
-			assert(calls == 0 && !token);
-			assert(writer_state == NO_WRITER || writer_gone);
-			fd_open = false
-		:: else
-		fi;
-		if
-		:: !fd_open -> wake(WAIT_CLOSED)
-		:: else
-		fi;
-		if
-		:: last -> break
-		:: else
-		fi
-	   }
+	:: finished -> break
 	:: atomic {	/* C: look_at(), look_at_withheld(): it is time */
 		if
 		:: LINGERS || STALLED || SEEN_BROKEN -> end_conn(true, FLOW_BROKEN)
@@ -815,7 +799,7 @@ proctype ender()
 	when_quiet();
 	atomic {	/* C: bp_conn_wait_closed() */
 		if
-		:: fd_open || state < ENDED -> nap(WAIT_CLOSED)
+		:: fd_open || state < ENDED || !finished -> nap(WAIT_CLOSED)
 		:: else
 		fi;
 		assert(!fd_open && state == ENDED)
