@@ -219,7 +219,8 @@ static void note_taken(struct bp__qdisc *q, const struct bp__entry *chain)
 	while (chain) {
 		const struct bp__entry *first = chain;
 
-		first->flow->beat_ns = now;
+		atomic_store_explicit(&first->flow->beat_ns, now,
+		    memory_order_relaxed);
 		/* what was read together has waited together */
 		for (n = 0; chain && chain->arrived_ns == first->arrived_ns
 		    && chain->flow == first->flow; chain = chain->next)

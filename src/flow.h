@@ -62,9 +62,7 @@ struct bp__flow {
 	atomic_size_t out;		/* entries that are out, or 1 while its handler runs;
 					 * grows under [Q] */
 	_Atomic(const void *) taker;	/* bp__this_thread() of who has taken those */
-
-	/* its taker's */
-	uint64_t beat_ns;		/* when it took them, or last answered one */
+	_Atomic uint64_t beat_ns;	/* when its taker took them, or last answered one */
 
 	/* [Q] under q->lock */
 	struct bp__peer *peer;		/* whom its next frame is charged to */

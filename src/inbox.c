@@ -371,5 +371,6 @@ int bp__inbox_top_up(struct bp__inbox *in)
 	n = bp__inbox_read(in, &room, 1);
 	if (n > 0)
 		in->end += (size_t)n;
-	return n < 0 ? (int)n : 0;
+	/* that nothing more is to be read is found out again, once these are delivered */
+	return n < 0 && n != -EPIPE ? (int)n : 0;
 }

@@ -59,7 +59,8 @@ static void withholds(struct bp_conn *c)
 	if (atomic_exchange(&c->watched_withhold, true))
 		return;
 	bp__lock(&ep->lock);
-	if (bp__list_empty(&c->withhold_link)) {
+	/* meanwhile it may have finished, and be in no list */
+	if (!bp__list_empty(&c->link) && bp__list_empty(&c->withhold_link)) {
 		if (bp__list_empty(&ep->withholding))
 			bp__reaper_ring_locked(ep);
 		bp__list_append(&ep->withholding, &c->withhold_link);

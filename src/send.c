@@ -190,8 +190,7 @@ static bool answers_quickly(struct bp_conn *c)
 	    || (out == 1 && atomic_load(&flow->queued) == 0))
 		return false;
 	now = bp__now_ns();
-	before = flow->beat_ns;
-	flow->beat_ns = now;
+	before = atomic_exchange_explicit(&flow->beat_ns, now, memory_order_relaxed);
 	return now - before < BP__QUICK_NS;
 }
 
