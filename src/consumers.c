@@ -212,9 +212,7 @@ void bp__qdisc_dispatch_locked(struct bp__qdisc *q)
 
 static void note_taken(struct bp__qdisc *q, const struct bp__entry *chain)
 {
-	uint64_t now = bp__now_ns();
-
-	uint64_t n;
+	uint64_t now = bp__now_ns(), n;
 
 	while (chain) {
 		const struct bp__entry *first = chain;

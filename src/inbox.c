@@ -359,18 +359,17 @@ ssize_t bp__inbox_fill(struct bp__inbox *in)
 	return n;
 }
 
-int bp__inbox_top_up(struct bp__inbox *in)
+void bp__inbox_top_up(struct bp__inbox *in)
 {
 	struct iovec room;
 	ssize_t n;
 
 	if (in->chunk || in->end < in->cap || in->c->sock->pending(in->c->fd) == 0
-	    || !to_chunk(in))
-		return 0;
+	    || !bp__flow_may_go_on(&in->c->flow) || !to_chunk(in))
+		return;
 	room = room_of(in);
 	n = bp__inbox_read(in, &room, 1);
 	if (n > 0)
 		in->end += (size_t)n;
-	/* that nothing more is to be read is found out again, once these are delivered */
-	return n < 0 && n != -EPIPE ? (int)n : 0;
+	/* else what is at hand goes its way first; the next read meets the same */
 }

@@ -76,7 +76,7 @@ ssize_t bp__inbox_fill(struct bp__inbox *in);
  * Whole frames are at hand, and fill all there is on the stack: read the rest of the
  * burst as well, into a chunk. What is answered in parts comes in parts ever after.
  */
-int bp__inbox_top_up(struct bp__inbox *in);
+void bp__inbox_top_up(struct bp__inbox *in);
 
 /*
  * Read a frame whose size is known, or (len BP_ANY) cannot be told, into a buffer of

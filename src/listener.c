@@ -116,7 +116,10 @@ static int welcome(struct bp_listener *l, struct bp_conn *c, int fd,
 		bp__addr_of_fd(&local, fd, false);
 		bp__addr_format(text, &local);
 	}
-	rc = bp__endpoint_setup(ep, fd, &l->config);
+	/* on Unix sockets nothing is inherited */
+	rc = peer->sa.ss_family == AF_UNIX ? bp__sock_options(fd, &l->config) : 0;
+	if (rc == 0)
+		rc = bp__endpoint_setup(ep, fd, &l->config);
 	if (rc == 0)
 		rc = bp__conn_name(c, peer, l->any ? text : l->addr);
 	if (rc == 0)

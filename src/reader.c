@@ -34,9 +34,8 @@ static int step(struct bp__inbox *in)
 	if (cut < 0)
 		return cut;
 	if (cut == BP__CUT_WHOLE) {
-		rc = bp__inbox_top_up(in);
-		if (rc == 0)
-			rc = bp__deliver_frames(in, frame);
+		bp__inbox_top_up(in);
+		rc = bp__deliver_frames(in, frame);
 		return rc < 0 ? rc : 1;
 	}
 	have = in->end - in->start;

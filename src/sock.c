@@ -36,12 +36,6 @@ static ssize_t plain_read_some(int fd, const struct iovec *iov, int n, bool wait
 	return got < 0 ? -errno : got;
 }
 
-/* The kernel lowers it to half the receive buffer, if that is of a fixed size. */
-static void plain_set_least(int fd, size_t least)
-{
-	set_int(fd, SOL_SOCKET, SO_RCVLOWAT, (int)least);
-}
-
 static ssize_t plain_write_some(int fd, const struct iovec *iov, int n, bool wait)
 {
 	struct msghdr msg = {
@@ -66,11 +60,6 @@ static void plain_end(int fd)
 {
 	shutdown(fd, SHUT_WR);
 }
-
-const struct bp__sock_ops bp__sock_plain = {
-	.read_some = plain_read_some, .set_least = plain_set_least,
-	.write_some = plain_write_some, .pending = plain_pending, .end = plain_end,
-};
 
 int bp__sock_accept(int listening, struct bp__addr *ret_peer)
 {
@@ -119,6 +108,21 @@ static bool is_tcp(int fd)
 {
 	return is_tcp_family(family_of(fd));
 }
+
+/*
+ * The kernel lowers it to half the receive buffer, if that is of a fixed size. A Unix
+ * socket wakes its reader all the same, and what that has then is hidden from the reaper.
+ */
+static void plain_set_least(int fd, size_t least)
+{
+	if (is_tcp(fd))
+		set_int(fd, SOL_SOCKET, SO_RCVLOWAT, (int)least);
+}
+
+const struct bp__sock_ops bp__sock_plain = {
+	.read_some = plain_read_some, .set_least = plain_set_least,
+	.write_some = plain_write_some, .pending = plain_pending, .end = plain_end,
+};
 
 static int set_size(int fd, int option, size_t bytes)
 {
