@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { MIB = 1 << 20 };
 
@@ -78,6 +79,28 @@ static void test_buffers_and_user_timeout_read_back_as_set(void)
 	CHECK_EQ(peer_get_option(server_fd, SOL_SOCKET, SO_RCVBUF), 40000);
 	CHECK_EQ(peer_get_option(server_fd, SOL_SOCKET, SO_SNDBUF), 60000);
 	CHECK_EQ(peer_get_option(server_fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 4321);
+	peer_close(fd);
+	WAIT_UNTIL(atomic_load(&server.closed) == 1);
+	finish(ep);
+}
+
+/* Nothing is inherited there from the listening socket. */
+static void test_buffers_of_a_unix_socket_read_back_as_set(void)
+{
+	int server_fd = -1;
+	struct seen server = { .own = &server_fd };
+	struct bp_conn_config config = { .sndbuf = 30000, .setup = note_fd,
+	    .ops = &seen_ops, .data = &server };
+	char name[ADDR_MAX], addr[ADDR_MAX];
+	struct bp_endpoint *ep;
+	int fd;
+
+	snprintf(name, sizeof name, "unix:/tmp/bp_options.%d", (int)getpid());
+	REQUIRE_EQ(bp_endpoint_new(&ep, NULL), 0);
+	listen_on(ep, name, &config, addr);
+	fd = peer_connect(addr);
+	WAIT_UNTIL(atomic_load(&server.opened) == 1);
+	CHECK_EQ(peer_get_option(server_fd, SOL_SOCKET, SO_SNDBUF), 60000);
 	peer_close(fd);
 	WAIT_UNTIL(atomic_load(&server.closed) == 1);
 	finish(ep);
@@ -299,6 +322,7 @@ int main(int argc, char **argv)
 	static const struct test tests[] = {
 		TEST(test_nodelay_and_keepalive_read_back_as_set),
 		TEST(test_buffers_and_user_timeout_read_back_as_set),
+		TEST(test_buffers_of_a_unix_socket_read_back_as_set),
 		TEST(test_reuseport_lets_two_listen_on_one_port),
 		TEST(test_descriptors_close_on_exec_and_sigpipe_is_left_alone),
 		TEST(test_connection_configs_that_contradict_themselves_are_refused),
