@@ -71,18 +71,18 @@ static uint64_t check_read(struct bp_conn *c, uint64_t now)
 	return BP__NEVER;
 }
 
-/* What the peer has sent: of a large frame also what waits for the rest. */
+/* What the peer has sent: of a large frame also what waits for the rest to be read. */
 static uint64_t arrived(struct bp_conn *c)
 {
-	uint64_t bytes = atomic_load(&c->bytes_in);
+	uint64_t bytes;
+	bool told = false;
 
-	if (atomic_load_explicit(&c->frame_since_ns, memory_order_relaxed) == 0)
-		return bytes;
-	bp__lock(&c->lock);
-	if (c->fd >= 0)
-		bytes += c->sock->pending(c->fd);
-	bp__conn_unlock(c);
-	return bytes;
+	if (atomic_load_explicit(&c->frame_since_ns, memory_order_relaxed) != 0) {
+		bp__lock(&c->lock);
+		told = c->fd >= 0 && bp__sock_arrived(c->fd, &bytes);
+		bp__conn_unlock(c);
+	}
+	return told ? bytes : atomic_load(&c->bytes_in);
 }
 
 static uint64_t check_idle(struct bp_conn *c, uint64_t now)

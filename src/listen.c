@@ -69,7 +69,7 @@ static int open_socket(struct bp_listener *l, const struct bp__addr *addr)
 	l->fd = bp__sock_open(addr->sa.ss_family);
 	if (l->fd < 0)
 		return l->fd;
-	/* before listen: what is accepted inherits all, the window among it */
+	/* before listen: over TCP what is accepted inherits all, the window among it */
 	rc = bp__sock_options(l->fd, &l->config);
 	if (rc == 0)
 		rc = is_unix ? bind_unix(l->fd, addr)

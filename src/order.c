@@ -19,8 +19,9 @@ bool bp__flow_passed_over_locked(const struct bp__flow *flow)
 /* What all read, but only who holds Q changes. */
 static void count_locked(atomic_size_t *counter, size_t change)
 {
-	atomic_store(counter,
-	    atomic_load_explicit(counter, memory_order_relaxed) + change);
+	atomic_store_explicit(counter,
+	    atomic_load_explicit(counter, memory_order_relaxed) + change,
+	    memory_order_release);
 }
 
 void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *chain)

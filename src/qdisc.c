@@ -123,7 +123,8 @@ int bp__qdisc_init(struct bp__qdisc *q, const struct bp_endpoint_config *config,
 
 void bp__qdisc_fini(struct bp__qdisc *q)
 {
-	assert(q->held == 0 && q->places == 0 && q->guarantees == q->places_max);
+	assert(q->held == 0 && q->promised == 0);
+	assert(q->places == 0 && q->guarantees == q->places_max);
 	bp__pool_shrink(&q->pool, 0, &q->victims);
 	bp__pool_unmap(&q->victims);
 	fini_levers(q);

@@ -92,7 +92,21 @@ static bool unwatch(struct bp_conn *c)
 	return !atomic_load(&c->withheld) || atomic_exchange(&c->watched_withhold, true);
 }
 
-static uint64_t look_at_withholding(struct bp_endpoint *ep, uint64_t now)
+/* Look at one, which then is watched on, unless there is no more to see. */
+static void look_again_at(struct bp_endpoint *ep, struct bp_conn *c)
+{
+	if (unwatch(c))
+		return;
+	look_at_withheld(c);
+	bp__lock(&ep->lock);
+	if (!bp__list_empty(&c->link))
+		bp__list_append(&ep->withholding, &c->withhold_link);
+	bp__unlock(&ep->lock);
+}
+
+/* due_ns: when to look; returns when the next time. */
+static uint64_t look_at_withholding(struct bp_endpoint *ep, uint64_t now,
+    uint64_t due_ns)
 {
 	struct bp__list list, *link;
 	struct bp_conn *c;
@@ -100,26 +114,20 @@ static uint64_t look_at_withholding(struct bp_endpoint *ep, uint64_t now)
 
 	bp__list_init(&list);
 	bp__lock(&ep->lock);
-	bp__list_splice(&list, &ep->withholding);
+	if (now >= due_ns)
+		bp__list_splice(&list, &ep->withholding);
 	while ((link = bp__list_shift(&list)) != NULL) {
 		c = bp_conn_ref(bp__container_of(link, struct bp_conn, withhold_link));
 		bp__unlock(&ep->lock);
-		if (unwatch(c)) {
-			bp_conn_unref(c);
-			bp__lock(&ep->lock);
-			continue;
-		}
-		look_at_withheld(c);
-		bp__lock(&ep->lock);
-		if (!bp__list_empty(&c->link))
-			bp__list_append(&ep->withholding, &c->withhold_link);
-		bp__unlock(&ep->lock);
+		look_again_at(ep, c);
 		bp_conn_unref(c);
 		bp__lock(&ep->lock);
 	}
 	any = !bp__list_empty(&ep->withholding);
 	bp__unlock(&ep->lock);
-	return any ? now + WITHHOLD_NS : BP__NEVER;
+	if (!any)
+		return BP__NEVER;
+	return due_ns > now && due_ns != BP__NEVER ? due_ns : now + WITHHOLD_NS;
 }
 
 /* ---- the end of connections --------------------------------------------- */
@@ -225,7 +233,7 @@ static bool grace_over(struct bp_endpoint *ep, uint64_t now)
 
 void *bp__reaper_main(void *arg)
 {
-	uint64_t now, withheld_ns;
+	uint64_t now, withheld_ns = BP__NEVER;
 	struct bp_endpoint *ep = arg;
 
 	do {
@@ -235,7 +243,7 @@ void *bp__reaper_main(void *arg)
 			abort_all(ep);
 		if (look_due(ep, now))
 			look_at_all(ep, now);
-		withheld_ns = look_at_withholding(ep, now);
+		withheld_ns = look_at_withholding(ep, now, withheld_ns);
 	} while (wait_for_work(ep, withheld_ns));
 	return NULL;
 }

@@ -96,6 +96,7 @@ void bp__conn_drop_out_locked(struct bp_conn *c)
 {
 	c->out_dead = true;
 	c->queued = 0;
+	atomic_store(&c->withheld, false);
 	if (!c->token)		/* who has it may be sending these bytes just now */
 		bp__outq_join(&c->chores.dead, &c->outq);
 	if (c->throttled)

@@ -198,6 +198,16 @@ static bool tcp_info(int fd, struct tcp_info *info)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0;
 }
 
+bool bp__sock_arrived(int fd, uint64_t *ret_bytes)
+{
+	struct tcp_info info;
+
+	if (!tcp_info(fd, &info))
+		return false;
+	*ret_bytes = info.tcpi_bytes_received;
+	return true;
+}
+
 bool bp__sock_taken(int fd, uint64_t *ret_bytes)
 {
 	struct tcp_info info;

@@ -37,7 +37,8 @@ int bp__sock_accept(int listening, struct bp__addr *ret_peer);
 int bp__sock_open(int family);
 int bp__sock_set_blocking(int fd, bool blocking);
 
-/* The options of config, before connect or listen: what is accepted inherits them. */
+/* The options of config, before connect or listen: over TCP what is accepted inherits
+ * them. */
 int bp__sock_options(int fd, const struct bp_conn_config *config);
 
 /* The error that is pending on it, as a negative errno, or 0. */
@@ -57,6 +58,8 @@ bool bp__sock_all_taken(int fd);
  * returns false where the kernel cannot tell, and sends are kept short instead.
  */
 bool bp__sock_taken(int fd, uint64_t *ret_bytes);
+/* The same of what it has sent, read or not. */
+bool bp__sock_arrived(int fd, uint64_t *ret_bytes);
 size_t bp__sock_write_max(int family);
 
 /* Has it broken? */

@@ -149,6 +149,7 @@ bool bp__sleep(struct bp__sleep *sleep, uint64_t deadline_ns)
 {
 	struct timespec at;
 
+	assert(held == NULL);
 	at.tv_sec = (time_t)(deadline_ns / 1000000000);
 	at.tv_nsec = (long)(deadline_ns % 1000000000);
 	while (atomic_load(&sleep->over) == 0)

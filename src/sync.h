@@ -10,7 +10,8 @@
  *	while (!predicate)
  *		bp__wait(&cond, &lock);
  *
- * and a signal is sent with the lock held (R5). All times are CLOCK_MONOTONIC.
+ * and a signal is sent with the lock held (R5); only bp__sleep() can be ended without.
+ * All times are CLOCK_MONOTONIC.
  */
 #ifndef BP_SYNC_H
 #define BP_SYNC_H
