@@ -224,7 +224,8 @@ void bp__flow_turn_back(struct bp__entry *entry, size_t cost, void *block, size_
 
 bool bp__flow_turn_over(const struct bp__flow *flow)
 {
-	return atomic_load(&flow->out) == 0 && atomic_load(&flow->queued) == 0;
+	return atomic_load(&flow->out) == 0
+	    && (atomic_load(&flow->queued) == 0 || !bp__flow_may_go_on(flow));
 }
 
 static void wake_parked_locked(struct bp__flow *flow)

@@ -184,7 +184,7 @@ void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain);
  * block, if that is where it lay. What is next waits until all that are out are handled.
  */
 void bp__flow_turn_back(struct bp__entry *entry, size_t cost, void *block, size_t size);
-/* Nothing of it is out any more, nor queued. Without a lock. */
+/* Nothing of it is out any more, nor will be given out soon. Without a lock. */
 bool bp__flow_turn_over(const struct bp__flow *flow);
 
 void bp__flow_mute(struct bp__flow *flow);

@@ -5,77 +5,17 @@
  */
 #include "config.h"
 
-#include "rig.h"
-
-enum { MANY = 16 };
-
-static struct rig rig;
-static struct feed *feeds[5];		/* the last is NULL */
-static struct frame *taken[MANY];
-static int n_taken;
-
-static void with_qdisc(const struct bp_qdisc_ops *qdisc, size_t n)
-{
-	const struct bp_endpoint_config config = {
-		.qdisc = qdisc, .conns_max = COUNT_OF(feeds) - 1, .budget = 1 << 20,
-		.peer_max = 1 << 20, .bands = 4, .places = 4,
-	};
-
-	rig_init(&rig, &config);
-	for (size_t i = 0; i < n; i++)
-		feeds[i] = feed_open(&rig, false);
-}
+#include "takes.h"
 
 static void with(size_t n)
 {
 	with_qdisc(&bp_qdisc_unbounded, n);
 }
 
-static void read_of(int i, int n, size_t cost)
-{
-	while (n-- > 0)
-		CHECK_EQ(feed_read(feeds[i], cost), 0);
-}
-
-static void read_from(int i, int n)
-{
-	read_of(i, n, 10);
-}
-
-static int take(int n)
-{
-	struct bp__entry *entry = NULL;
-	int rc = bp__qdisc_take(&rig.q, &entry, n, 0);
-
-	CHECK_LE(rc, n);
-	for (n_taken = 0; entry; entry = entry->next)
-		taken[n_taken++] = frame_of(entry);
-	CHECK_EQ(n_taken, rc > 0 ? rc : 0);
-	return rc;
-}
-
-static void check_taken(int at, int i, unsigned n)
-{
-	REQUIRE(at < n_taken);
-	CHECK(taken[at]->feed == feeds[i]);
-	CHECK_EQ(taken[at]->n, n);
-}
-
-static void finish_taken(void)
-{
-	while (n_taken > 0)
-		frame_done(taken[--n_taken]);
-}
-
 static void check_nothing_ready(void)
 {
 	CHECK_EQ(atomic_load(&rig.q.shown), 0);
 	CHECK(rig_try(&rig) == NULL);
-}
-
-static void finish_all(void)
-{
-	rig_finish(&rig, feeds);
 }
 
 /* ---- which ---------------------------------------------------------------- */
@@ -124,16 +64,6 @@ static void test_take_many_follows_the_order_among_connections(void)
 	finish_all();
 }
 
-static void put_in(int i, unsigned band)
-{
-	struct frame *frame;
-
-	REQUIRE_EQ(bp__flow_reserve(&feeds[i]->flow, 10, 0, 0), 0);
-	frame = frame_new(feeds[i], 1, 9);
-	frame->entry.band = band;
-	bp__flow_put(&feeds[i]->flow, &frame->entry);
-}
-
 static void test_take_many_follows_bands(void)
 {
 	with_qdisc(&bp_qdisc_prio, 3);
@@ -160,27 +90,6 @@ static void test_take_many_shares_among_peers(void)
 	CHECK_EQ(take(6), 4);			/* those are 64 KiB and more */
 	for (int at = 0; at < 4; at++)
 		check_taken(at, at % 2, (unsigned)at / 2 + 1);
-	finish_taken();
-	finish_all();
-}
-
-/* Small ones go in runs of 16 KiB, for which their peer owes. */
-static void test_take_many_takes_small_ones_in_runs(void)
-{
-	int of_first = 0;
-
-	with_qdisc(&bp_qdisc_fair, 2);
-	read_of(0, 20, 2000);
-	read_of(1, 20, 2000);
-	CHECK_EQ(take(MANY), MANY);
-	for (int at = 0; at < MANY; at++)
-		check_taken(at, at / 9, (unsigned)at % 9 + 1);
-	finish_taken();
-	CHECK_EQ(take(MANY), MANY);
-	check_taken(0, 1, 8);			/* whose debt is the smaller one */
-	for (int at = 0; at < MANY; at++)
-		of_first += taken[at]->feed == feeds[0];
-	CHECK_EQ(9 + of_first, MANY);
 	finish_taken();
 	finish_all();
 }
@@ -260,34 +169,6 @@ static void test_take_many_leaves_nothing_shown_behind_what_is_out(void)
 	finish_all();
 }
 
-struct consumer {
-	int n, rc;
-	struct bp__entry *entry;
-	struct task *task;
-};
-
-static void consume(void *arg)
-{
-	struct consumer *consumer = arg;
-
-	consumer->rc = bp__qdisc_take(&rig.q, &consumer->entry, consumer->n, BP__NEVER);
-}
-
-static void consumer_start(struct consumer *consumer, int n)
-{
-	int idle = rig_idle_consumers(&rig);
-
-	*consumer = (struct consumer){ .n = n };
-	consumer->task = task_start(consume, consumer);
-	WAIT_UNTIL(rig_idle_consumers(&rig) == idle + 1);
-}
-
-static void consumer_join(struct consumer *consumer, int rc)
-{
-	task_join(consumer->task);
-	CHECK_EQ(consumer->rc, rc);
-}
-
 static void test_take_many_gives_idle_consumers_nothing_that_is_behind(void)
 {
 	struct consumer idle;
@@ -327,6 +208,38 @@ static void test_take_many_wakes_with_what_has_come_meanwhile(void)
 	CHECK(frame_of(other.entry)->feed == feeds[1]);
 	frame_done(frame_of(other.entry));
 	frame_done(frame_of(one.entry));
+	finish_all();
+}
+
+static void take_in_vain(void *arg)
+{
+	struct consumer *consumer = arg;
+
+	consumer->rc = bp__qdisc_take(&rig.q, &consumer->entry, consumer->n,
+	    bp__deadline_ns(30));
+}
+
+/* What it was given when its time was up it has. */
+static void test_take_many_that_is_chosen_too_late_has_its_entry(void)
+{
+	struct consumer late = { .n = MANY };
+	struct frame *frame;
+
+	with(1);
+	REQUIRE_EQ(bp__flow_reserve(&feeds[0]->flow, 10, 0, 0), 0);
+	frame = frame_new(feeds[0], 1, 9);
+	late.task = task_start(take_in_vain, &late);
+	WAIT_UNTIL(rig_idle_consumers(&rig) == 1);
+	bp__lock(&rig.q.lock);
+	bp__flow_hand_over_locked(&feeds[0]->flow, 10);
+	rig.q.reading -= 10;
+	bp__flow_append_locked(&feeds[0]->flow, &frame->entry);
+	bp__flow_show_locked(&feeds[0]->flow);
+	HOLDS_FOR_MS(!task_done(late.task), 60);
+	bp__qdisc_leave(&rig.q, NULL);
+	consumer_join(&late, 1);
+	CHECK(late.entry == &frame->entry);
+	frame_done(frame);
 	finish_all();
 }
 
@@ -409,13 +322,13 @@ int main(int argc, char **argv)
 		TEST(test_take_many_follows_the_order_among_connections),
 		TEST(test_take_many_follows_bands),
 		TEST(test_take_many_shares_among_peers),
-		TEST(test_take_many_takes_small_ones_in_runs),
 		TEST(test_take_many_takes_closed_as_well),
 		TEST(test_take_many_frees_the_places_of_all),
 		TEST(test_take_many_holds_up_the_next_until_all_are_handled),
 		TEST(test_take_many_leaves_nothing_shown_behind_what_is_out),
 		TEST(test_take_many_gives_idle_consumers_nothing_that_is_behind),
 		TEST(test_take_many_wakes_with_what_has_come_meanwhile),
+		TEST(test_take_many_that_is_chosen_too_late_has_its_entry),
 		TEST(test_take_many_passes_over_who_is_muted),
 		TEST(test_take_many_of_who_is_cut_leaves_only_its_end),
 		TEST(test_take_many_of_the_last_ends_those_that_wait),
