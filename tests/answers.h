@@ -83,21 +83,12 @@ static inline void withholds(struct bp_conn *conn)
 		__real_bp__endpoint_owner.withholds(conn);
 }
 
-static atomic_bool finishes_late;
-
-static inline void finished(struct bp_conn *conn)
-{
-	WAIT_UNTIL(!atomic_load(&finishes_late));
-	__real_bp__endpoint_owner.finished(conn);
-}
-
 static inline void wrap(enum net with)
 {
 	__wrap_bp__sock_plain = __real_bp__sock_plain;
 	__wrap_bp__sock_plain.write_some = write_counted;
 	__wrap_bp__endpoint_owner = __real_bp__endpoint_owner;
 	__wrap_bp__endpoint_owner.withholds = withholds;
-	__wrap_bp__endpoint_owner.finished = finished;
 	atomic_store(&net, with);
 }
 

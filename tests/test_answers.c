@@ -206,6 +206,37 @@ static void test_answers_of_a_handler_that_stops_go_by_the_net(void)
 	end();
 }
 
+static atomic_bool enough;
+
+static void ring_all_the_time(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&enough)) {
+		bp__lock(&ep->lock);
+		bp__reaper_ring_locked(ep);
+		bp__unlock(&ep->lock);
+		wait_tick(UINT64_MAX);
+	}
+}
+
+static void test_answers_go_by_the_net_however_often_the_reaper_wakes(void)
+{
+	struct bp_event *event;
+	struct task *task;
+
+	begin_queued(NET, (struct bp_conn_config){ 0 }, 2);
+	task = task_start(ring_all_the_time, NULL);
+	event = take();
+	answer(event);
+	expect_answers(0, 1);
+	atomic_store(&enough, true);
+	task_join(task);
+	bp_event_free(event);
+	consume_by(1);
+	expect_answers(1, 1);
+	end();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -219,6 +250,7 @@ int main(int argc, char **argv)
 		TEST(test_answers_to_many_are_timed_one_by_one),
 		TEST(test_answers_of_a_consumer_that_stops_go_by_the_net),
 		TEST(test_answers_of_a_handler_that_stops_go_by_the_net),
+		TEST(test_answers_go_by_the_net_however_often_the_reaper_wakes),
 	};
 
 	return run_suite("answers", tests, COUNT_OF(tests), argc, argv);

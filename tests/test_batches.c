@@ -49,6 +49,8 @@ static void test_batches_of_slices_hold_their_chunk_to_the_last(void)
 	shuffle(order, MANY, 1);
 	for (uint32_t round = 0; round < 50; round++) {
 		queue(fd, round * MANY, MANY);
+		/* with a new chunk, or in what is left of this one */
+		WAIT_UNTIL(atomic_load(&conn->whereabouts) == BP__IN_RECV);
 		base = held() - MANY * BP__EVENT_COST;
 		CHECK(base == CHUNK || base == 2 * CHUNK);
 		take(round * MANY, MANY);
@@ -195,6 +197,8 @@ static void test_batches_outlive_their_endpoint(void)
 static void test_batches_at_hand_are_delivered_when_the_connection_breaks(void)
 {
 	struct bp_conn_config config = narrow_config();
+	enum bp_event_kind kind;
+	struct bp_event *event;
 	int fd;
 
 	ep = serve(NULL, &config, addr);
@@ -209,7 +213,13 @@ static void test_batches_at_hand_are_delivered_when_the_connection_breaks(void)
 	WAIT_UNTIL(stats_of(ep).queued_events >= BP__SMALL / (4 + LEN));
 	take(0, BP__SMALL / (4 + LEN));
 	free_all(BP__SMALL / (4 + LEN));
-	skip_event(ep, BP_CLOSED);
+	/* the level was cleared before the flow ended: it may have read on between */
+	do {
+		REQUIRE_EQ(bp_receive(ep, &event, SLOW(5000)), 0);
+		kind = event->kind;
+		bp_event_free(event);
+	} while (kind == BP_RECEIVED);
+	CHECK_EQ(kind, BP_CLOSED);
 	end(fd);
 }
 
