@@ -118,7 +118,7 @@ static void test_answers_go_when_they_reach_the_high_mark(void)
 	const struct bp_conn_config config = { .out_high = 4 * WIRE };
 
 	begin_queued(NO_NET, config, MANY);
-	consume_by(1);
+	consume_by(16);
 	CHECK_EQ(atomic_load(&writes), MANY / 4);
 	expect_answers(0, MANY);
 	end();
