@@ -70,6 +70,7 @@ struct bp_endpoint_detail {
 						 * bp_event_free(), or in a handler; of all
 						 * connections, added up */
 	uint64_t throttles, unthrottles;	/* edges */
+	uint64_t gate_waits;			/* begun */
 	uint64_t gate_ns, throttled_ns, muted_ns; /* of all connections, added up */
 	struct bp_histogram wait;		/* ns from arrival to bp_receive() or handler */
 	struct bp_histogram gate;		/* ns of each wait at the gate */
@@ -93,7 +94,7 @@ struct bp_conn_detail {
 
 BP_API void bp_conn_detail(struct bp_conn *conn, struct bp_conn_detail *ret);
 
-#define BP_PEER_MAX 112				/* "unix:" and the longest path */
+#define BP_PEER_MAX 128				/* with "unix:", a path, and the final 0 */
 
 struct bp_closed {
 	uint64_t id;				/* of the connection */

@@ -344,6 +344,7 @@ int bp__conn_opened(struct bp_conn *c, int fd)
 		grow_locked(c, BP__OPEN, BP_REASON_NONE, 0);
 		c->fd = fd;
 		c->was_open = true;
+		c->opened_ns = bp__now_ns();
 		bp__conn_give_token_locked(c);	/* sends were queued meanwhile */
 		if (c->close_wanted) {
 			c->linger_deadline_ns = 0;

@@ -127,7 +127,7 @@ struct bp_conn {
 	pthread_t writer;
 	bool told, telling;		/* R7: what was told, and that somebody tells */
 	struct bp__chores chores;
-	uint64_t linger_deadline_ns;
+	uint64_t opened_ns, linger_deadline_ns;
 	uint64_t sent_frames, throttled_ns, throttled_since_ns, throttles;
 	struct bp_conn_stats last_stats;	/* the kernel's part, before reset or close */
 

@@ -119,7 +119,7 @@ int bp__connect_try(struct bp_conn *c, uint64_t deadline_ns)
 	for (size_t i = 0; i < c->n_addrs; i++) {
 		rc = try_one(c, &c->addrs[i], deadline_ns);
 		if (rc == 0) {
-			bp__endpoint_opened(c->endpoint);
+			bp__endpoint_opened(c->endpoint, false);
 			return 0;
 		}
 		if (rc == -EPIPE || rc == -ETIMEDOUT)
@@ -272,6 +272,6 @@ int bp_adopt(struct bp_endpoint *ep, struct bp_conn **ret_conn, int fd,
 		bp__conn_abandon(c);
 		return rc;
 	}
-	bp__endpoint_opened(ep);
+	bp__endpoint_opened(ep, true);
 	return hand_over(ep, c, ret_conn, true);
 }

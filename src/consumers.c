@@ -17,7 +17,7 @@
 struct consumer {
 	struct bp__list link;		/* in q->consumers, or q->chosen */
 	struct bp__sleep sleep;
-	const void *thread;		/* bp__this_thread() */
+	uint64_t thread;		/* bp__this_thread() */
 	struct bp__entry *entry;
 	bool chosen;			/* it will be let go */
 };
@@ -72,24 +72,29 @@ static int await_entry_locked(struct bp__qdisc *q, struct consumer *self,
 
 /* The first n entries of its queue, up to last, are out, with their turns. */
 static void give_out_locked(struct bp__flow *flow, struct bp__entry *last, size_t n,
-    size_t bytes, const void *taker)
+    size_t bytes, uint64_t taker)
     BP__REQUIRES(flow->q->lock)
 {
+	struct bp__qdisc *q = flow->q;
 	struct bp__entry *entry = flow->first;
 
 	bp__flow_shift_locked(flow, last, n, bytes);
 	atomic_fetch_add(&flow->out, n);
-	if (bp__list_empty(&flow->turn_link))
-		bp__list_append(&flow->q->turns, &flow->turn_link);
+	if (bp__list_empty(&flow->turn_link)) {
+		bp__list_append(&q->turns, &flow->turn_link);
+		bp__lasting_begin(&q->busy, bp__about_now_ns());
+	}
 	atomic_store_explicit(&flow->taker, taker, memory_order_relaxed);
 	if (last->last)
-		flow->q->live--;
-	for (; entry; entry = entry->next)
+		q->live--;
+	for (; entry; entry = entry->next) {
+		q->dequeued_events += entry->cost > 0;
 		bp__flow_leave_queue_locked(entry);
+	}
 }
 
 /* The next entry, with its turn, or NULL. */
-static struct bp__entry *take_ready_locked(struct bp__qdisc *q, const void *taker)
+static struct bp__entry *take_ready_locked(struct bp__qdisc *q, uint64_t taker)
     BP__REQUIRES(q->lock)
 {
 	struct bp__entry *entry;
@@ -210,7 +215,7 @@ void bp__qdisc_dispatch_locked(struct bp__qdisc *q)
 		bp__consumers_look_locked(q);
 }
 
-static void note_taken(struct bp__qdisc *q, const struct bp__entry *chain)
+static void note_taken(const struct bp__entry *chain)
 {
 	uint64_t now = bp__now_ns(), n;
 
@@ -223,7 +228,7 @@ static void note_taken(struct bp__qdisc *q, const struct bp__entry *chain)
 		for (n = 0; chain && chain->arrived_ns == first->arrived_ns
 		    && chain->flow == first->flow; chain = chain->next)
 			n++;
-		bp__waits_record(&q->waits, now - first->arrived_ns, n);
+		bp__flow_note_wait(first->flow, now - first->arrived_ns, n);
 	}
 }
 
@@ -251,7 +256,7 @@ int bp__qdisc_take(struct bp__qdisc *q, struct bp__entry **ret_chain, int n,
 	bp__qdisc_leave(q, NULL);
 	if (!self.entry)
 		return rc;
-	note_taken(q, self.entry);
+	note_taken(self.entry);
 	*ret_chain = self.entry;
 	return rc;
 }

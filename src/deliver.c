@@ -114,6 +114,7 @@ static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int ban
 	uint64_t bytes = 0, frames = 0, began = bp__now_ns();
 	struct tempo tempo = { 1, 1, began, true };
 	struct bp_conn *c = in->c;
+	struct bp__tally sizes = { .into = &c->flow.q->frames };
 	bool gather = c->config.gather == BP_ON;
 	struct bp__slice slice = { .flow = &c->flow, .kind = BP__SLICE };
 	struct bp__callback callback;
@@ -124,6 +125,7 @@ static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int ban
 		/* the reader's own hold on the chunk outlasts the handler */
 		slice.pub.data = bp__inbox_take(in, &frame);
 		slice.pub.len = frame.len;
+		bp__tally_add(&sizes, frame.len);
 		bytes += frame.len;
 		frames++;
 		cut = bp__inbox_cut(in, &frame);
@@ -142,6 +144,8 @@ static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int ban
 	    && in_band(in, &frame, band) && !quantum_over(c, bytes, began));
 	c->gathers = false;
 	leave_handler(c, &callback);
+	bp__tally_end(&sizes);
+	bp__flow_note_wait(&c->flow, began - in->arrived_ns, frames);
 	*ret_bytes = bytes;
 	return frames;
 }
@@ -174,8 +178,11 @@ static int handle_large(struct bp__inbox *in, struct bp__buf *buf, unsigned band
 	int rc;
 
 	rc = take_turn(c, &wish, buf->charge);
-	if (rc == 0)
+	if (rc == 0) {
+		bp__histogram_record(&c->flow.q->frames, len, 1);
+		bp__flow_note_wait(&c->flow, bp__now_ns() - in->arrived_ns, 1);
 		call_received(c, pub);
+	}
 	bp_buf_unref(pub);
 	if (rc == 0)
 		bp__flow_turn_end(&c->flow, len, 1, false);

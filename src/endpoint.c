@@ -122,17 +122,23 @@ int bp__endpoint_add(struct bp_endpoint *ep, struct bp_conn *c)
 	return closing ? -EPIPE : 0;
 }
 
-void bp__endpoint_opened(struct bp_endpoint *ep)
+void bp__endpoint_opened(struct bp_endpoint *ep, bool accepted)
 {
 	bp__lock(&ep->lock);
-	ep->opened++;
+	if (accepted)
+		ep->accepted++;
+	else
+		ep->connected++;
 	bp__unlock(&ep->lock);
 }
 
-void bp__endpoint_refuse(struct bp_endpoint *ep)
+void bp__endpoint_refuse(struct bp_endpoint *ep, int err)
 {
+	enum bp_refusal why = err == -EUSERS ? BP_REFUSED_ADDRESS
+	    : err == -EPERM ? BP_REFUSED_SETUP : BP_REFUSED_MEMORY;
+
 	bp__lock(&ep->lock);
-	ep->refused++;
+	ep->refusals[why]++;
 	bp__unlock(&ep->lock);
 }
 
@@ -216,6 +222,7 @@ int bp_endpoint_new(struct bp_endpoint **ret_ep, const struct bp_endpoint_config
 		return rc;
 	}
 	ep->config = config;
+	ep->since_ns = bp__now_ns();
 	bp__mutex_init(&ep->lock);
 	bp__cond_init(&ep->reaper_cond);
 	bp__list_init(&ep->conns);

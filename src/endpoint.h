@@ -6,13 +6,14 @@
  * Files: endpoint.c its life, crew.c the reader threads, listen.c and listener.c
  * accepting, connect.c connecting, deadlines.c what peers have to do in time, reaper.c
  * when that is looked at and the end of connections, defaults.c every default and what
- * contradicts what, stats.c watching.
+ * contradicts what, stats.c watching, history.c what went before.
  */
 #ifndef BP_ENDPOINT_H
 #define BP_ENDPOINT_H
 
 #include "conn.h"
 #include "framer.h"
+#include "histogram.h"
 
 /* A reader thread: it serves one connection after the other, or leads a listener. */
 struct bp__worker {
@@ -25,10 +26,13 @@ struct bp__worker {
 	bool tasked;
 };
 
+#define BP__RECENT 128		/* connections that ended and are remembered */
+
 struct bp_endpoint {
 	struct bp__qdisc qdisc;		/* also counts the references */
 
 	/* set by bp_endpoint_new(), then constant */
+	uint64_t since_ns;
 	struct bp_endpoint_config config;
 	pthread_t reaper;
 
@@ -52,8 +56,12 @@ struct bp_endpoint {
 	bool reaper_joined;
 	uint64_t stop_deadline_ns;
 	struct bp__list stop_waiters;
-	uint64_t opened, closed, refused;
+	uint64_t accepted, connected, closed;
+	uint64_t refusals[BP_REFUSALS];
 	uint64_t ended[BP_REASONS];	/* of those closed */
+	struct bp_closed recent[BP__RECENT];	/* the last one that closed is at closed - 1 */
+	struct bp__lasting pausing;	/* listeners that wait for room */
+	uint64_t throttled_ns;		/* as it was last told: it must not shrink */
 	uint64_t last_seq;
 };
 
@@ -117,19 +125,20 @@ void bp__listener_close_locked(struct bp_listener *listener)
 /* Try its addresses; it is then open, or broken with the error that is returned. */
 int bp__connect_try(struct bp_conn *c, uint64_t deadline_ns);
 
-/* ---- endpoint.c, reaper.c ----------------------------------------------- */
+/* ---- endpoint.c, stats.c, reaper.c ----------------------------------- */
 
 extern const struct bp__conn_owner bp__endpoint_owner;
 
 /* A connection belongs to it now, with the caller's reference. -EPIPE: it closes. */
 int bp__endpoint_add(struct bp_endpoint *ep, struct bp_conn *c);
-void bp__endpoint_opened(struct bp_endpoint *ep);
+void bp__endpoint_opened(struct bp_endpoint *ep, bool accepted);
 /*
  * The connection after that one, NULL: the first; no lock is held between, and
  * connections may come and go. Takes a reference, and back the one of after.
  */
 struct bp_conn *bp__endpoint_next(struct bp_endpoint *ep, struct bp_conn *after);
-void bp__endpoint_refuse(struct bp_endpoint *ep);
+/* What was accepted was closed at once, for want of what -EUSERS, -EPERM, ... say. */
+void bp__endpoint_refuse(struct bp_endpoint *ep, int err);
 /* A place, or a descriptor, has come free: leaders that wait for it look again. */
 void bp__endpoint_room(struct bp_endpoint *ep);
 /* Call setup, if there is one: a callback of this endpoint. -EPERM: it refuses. */
@@ -137,6 +146,9 @@ int bp__endpoint_setup(struct bp_endpoint *ep, int fd,
     const struct bp_conn_config *config);
 void bp__endpoint_log(struct bp_endpoint *ep, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* What is remembered of a connection that has ended. */
+void bp__conn_sum_up(struct bp_conn *c, struct bp_closed *ret);
 
 void bp__reaper_ring_locked(struct bp_endpoint *ep)
     BP__REQUIRES(ep->lock);

@@ -4,11 +4,10 @@
  */
 #include "config.h"
 
-#include <bpthread.h>
+#include <bpthread_stats.h>
 
 #include <limits.h>
 #include <string.h>
-
 
 /* What these errors mean here is narrower than what the system says of them. */
 static const struct {
@@ -45,6 +44,21 @@ static const char *const reasons[] = {
 	[BP_REASON_NO_MEMORY] = "no memory or thread",
 };
 
+static const char *const states[] = {
+	[BP_STATE_CLOSING] = "closing",
+	[BP_STATE_THROTTLED] = "throttled",
+	[BP_STATE_MUTED] = "muted",
+	[BP_STATE_WAITING] = "waiting",
+	[BP_STATE_READING] = "reading",
+	[BP_STATE_IDLE] = "idle",
+};
+
+static const char *const refusals[] = {
+	[BP_REFUSED_ADDRESS] = "address",
+	[BP_REFUSED_SETUP] = "setup",
+	[BP_REFUSED_MEMORY] = "memory",
+};
+
 const char *bp_strerror(int err)
 {
 	const char *text;
@@ -61,4 +75,14 @@ const char *bp_reason_name(enum bp_reason why)
 	if ((unsigned)why >= sizeof reasons / sizeof reasons[0])
 		return "unknown";
 	return reasons[why];
+}
+
+const char *bp_conn_state_name(enum bp_conn_state state)
+{
+	return (unsigned)state < BP_STATES ? states[state] : "unknown";
+}
+
+const char *bp_refusal_name(enum bp_refusal why)
+{
+	return (unsigned)why < BP_REFUSALS ? refusals[why] : "unknown";
 }

@@ -208,8 +208,10 @@ void bp__flow_turn_back(struct bp__entry *entry, size_t cost, void *block, size_
 		return;
 	bp__lock(&q->lock);
 	/* meanwhile its next may have been given out, or handled */
-	if (atomic_load(&flow->out) == 0)
+	if (atomic_load(&flow->out) == 0 && !bp__list_empty(&flow->turn_link)) {
 		bp__list_remove(&flow->turn_link);
+		bp__lasting_end(&q->busy, bp__about_now_ns());
+	}
 	q->moves++;
 	if (last)
 		flow->finished = true;
@@ -220,6 +222,12 @@ void bp__flow_turn_back(struct bp__entry *entry, size_t cost, void *block, size_
 	if (q->stopped)
 		bp__consumers_look_locked(q);	/* is there anybody left to wait for? */
 	bp__qdisc_leave(q, flow);
+}
+
+void bp__flow_note_wait(struct bp__flow *flow, uint64_t ns, uint64_t n)
+{
+	bp__histogram_record(&flow->q->waits, ns, n);
+	bp__rough_record(&flow->waits, ns, (uint32_t)n);
 }
 
 bool bp__flow_turn_over(const struct bp__flow *flow)
@@ -259,8 +267,8 @@ void bp__flow_mute(struct bp__flow *flow)
 
 	bp__lock(&q->lock);
 	if (!flow->finished && atomic_fetch_add(&flow->mutes, 1) == 0) {
-		q->muted++;
 		flow->muted_since_ns = bp__now_ns();
+		bp__lasting_begin(&q->muting, flow->muted_since_ns);
 		if (bp__flow_stage(flow) == BP__FLOW_BROKEN)
 			set_stage_locked(flow, BP__FLOW_CUT);
 		else if (!bp__flow_next_is_last(flow))
@@ -281,8 +289,7 @@ void bp__flow_unmute(struct bp__flow *flow)
 	if (mutes > 0)
 		atomic_store(&flow->mutes, mutes - 1);
 	if (mutes == 1) {
-		q->muted--;
-		flow->muted_ns += bp__now_ns() - flow->muted_since_ns;
+		bp__flow_unmuted_locked(flow);
 		bp__flow_show_locked(flow);
 		wake_parked_locked(flow);
 	}

@@ -61,8 +61,9 @@ struct bp__flow {
 	atomic_uint band;		/* of its next frame, if nobody classifies */
 	atomic_size_t out;		/* entries that are out, or 1 while its handler runs;
 					 * grows under [Q] */
-	_Atomic(const void *) taker;	/* bp__this_thread() of who has taken those */
+	_Atomic uint64_t taker;		/* bp__this_thread() of who has taken those */
 	_Atomic uint64_t beat_ns;	/* when its taker took them, or last answered one */
+	struct bp__rough waits;		/* in queue; written by who has its turn */
 
 	/* [Q] under q->lock */
 	struct bp__peer *peer;		/* whom its next frame is charged to */
@@ -90,6 +91,7 @@ struct bp__flow {
 	uint64_t gate_ns, parked_ns;	/* waited so far */
 	uint64_t muted_ns, muted_since_ns;
 	uint64_t received_bytes, received_frames;
+	size_t queued_bytes;
 };
 
 static inline enum bp__flow_stage bp__flow_stage(const struct bp__flow *flow)
@@ -186,6 +188,9 @@ void bp__flow_put(struct bp__flow *flow, struct bp__entry *chain);
 void bp__flow_turn_back(struct bp__entry *entry, size_t cost, void *block, size_t size);
 /* Nothing of it is out any more, nor will be given out soon. Without a lock. */
 bool bp__flow_turn_over(const struct bp__flow *flow);
+
+/* What this thread has the turn for has waited so long; n events at once. */
+void bp__flow_note_wait(struct bp__flow *flow, uint64_t ns, uint64_t n);
 
 void bp__flow_mute(struct bp__flow *flow);
 void bp__flow_unmute(struct bp__flow *flow);

@@ -16,12 +16,18 @@
 
 /* ---- charges ------------------------------------------------------------ */
 
+void bp__flow_unmuted_locked(struct bp__flow *flow)
+{
+	uint64_t now = bp__now_ns();
+
+	flow->muted_ns += now - flow->muted_since_ns;
+	bp__lasting_end(&flow->q->muting, now);
+}
+
 void bp__flow_leave_place_locked(struct bp__flow *flow)
 {
-	if (flow->finished && atomic_exchange(&flow->mutes, 0) > 0) {
-		flow->q->muted--;
-		flow->muted_ns += bp__now_ns() - flow->muted_since_ns;
-	}
+	if (flow->finished && atomic_exchange(&flow->mutes, 0) > 0)
+		bp__flow_unmuted_locked(flow);
 	/* not before all is given back: else reconnecting defeats every bound */
 	if (flow->in_place && flow->finished && flow->held == 0) {
 		flow->in_place = false;
@@ -62,6 +68,24 @@ static void charge_locked(struct bp__request *request)
 	check_budget_locked(q);
 }
 
+/* Its reader begins to wait: at the gate, or for its own events to be handled. */
+static void begin_wait_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	flow->asking_since_ns = bp__now_ns();
+	bp__lasting_begin(&flow->q->gating, flow->asking_since_ns);
+}
+
+static void end_wait_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	uint64_t now = bp__now_ns();
+
+	flow->gate_ns += now - flow->asking_since_ns;
+	bp__lasting_end(&flow->q->gating, now);
+	bp__histogram_record(&flow->q->gate_waits, now - flow->asking_since_ns, 1);
+}
+
 /* Whoever is granted goes on: its charge is taken and it alone is woken (R5). */
 static void grant_locked(struct bp__request *request)
     BP__REQUIRES(request->flow->q->lock)
@@ -77,7 +101,7 @@ static void grant_locked(struct bp__request *request)
 	bp__peer_unref_locked(q, request->peer);
 	if (!request->waiting)
 		return;
-	flow->gate_ns += bp__now_ns() - flow->asking_since_ns;
+	end_wait_locked(flow);
 	request->waiting = false;
 	atomic_fetch_sub(&q->waiting, 1);
 	bp__signal(&flow->reader_cond);
@@ -189,7 +213,7 @@ bool bp__flow_pass_gate_locked(struct bp__flow *flow)
 
 	if (ask_locked(request))
 		return true;
-	flow->asking_since_ns = bp__now_ns();
+	begin_wait_locked(flow);
 	request->waiting = true;
 	atomic_fetch_add(&q->waiting, 1);
 	while (!request->granted && bp__flow_stage(flow) == BP__FLOW_OPEN) {
@@ -199,7 +223,7 @@ bool bp__flow_pass_gate_locked(struct bp__flow *flow)
 	}
 	if (request->granted)
 		return true;
-	flow->gate_ns += bp__now_ns() - flow->asking_since_ns;
+	end_wait_locked(flow);
 	request->waiting = false;
 	atomic_fetch_sub(&q->waiting, 1);
 	cancel_locked(request);
@@ -214,13 +238,13 @@ void bp__flow_await_guarantee(struct bp__flow *flow, size_t cost)
 		return;
 	bp__lock(&q->lock);
 	if (bp__flow_stage(flow) == BP__FLOW_OPEN && crowded_locked(flow, cost)) {
-		flow->asking_since_ns = bp__now_ns();
+		begin_wait_locked(flow);
 		flow->crowded = cost;
 		q->crowded++;
 		while (bp__flow_stage(flow) == BP__FLOW_OPEN
 		    && crowded_locked(flow, cost))
 			bp__flow_wait_locked(flow);
-		flow->gate_ns += bp__now_ns() - flow->asking_since_ns;
+		end_wait_locked(flow);
 		flow->crowded = 0;
 		q->crowded--;
 	}

@@ -67,6 +67,7 @@ static void await_room(struct bp_listener *l, int timeout_ms)
 
 	bp__lock(&ep->lock);
 	l->wants_room = true;
+	bp__lasting_begin(&ep->pausing, bp__now_ns());
 	closed = l->closing;
 	bp__unlock(&ep->lock);
 	/* a place that came free before the wish was known rang nobody */
@@ -74,6 +75,7 @@ static void await_room(struct bp_listener *l, int timeout_ms)
 		wait_for(l, false, timeout_ms);
 	bp__lock(&ep->lock);
 	l->wants_room = false;
+	bp__lasting_end(&ep->pausing, bp__now_ns());
 	bp__unlock(&ep->lock);
 }
 
@@ -93,7 +95,7 @@ static const char *words_for(int rc)
 /* What was accepted cannot be served. */
 static void refuse(struct bp_listener *l, struct bp_conn *c, int fd, int rc)
 {
-	bp__endpoint_refuse(l->ep);
+	bp__endpoint_refuse(l->ep, rc);
 	bp__endpoint_log(l->ep, LOG_NOTICE, "%s: a connection was refused: %s",
 	    l->addr, words_for(rc));
 	close(fd);
@@ -137,7 +139,7 @@ static int welcome(struct bp_listener *l, struct bp_conn *c, int fd,
 		bp__conn_abandon(c);
 		return 1;
 	}
-	bp__endpoint_opened(ep);
+	bp__endpoint_opened(ep, true);
 	return 0;
 }
 

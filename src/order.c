@@ -27,16 +27,21 @@ static void count_locked(atomic_size_t *counter, size_t change)
 void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *chain)
 {
 	struct bp__qdisc *q = flow->q;
+	struct bp__tally sizes = { .into = &q->frames };
 	size_t n = 0, frames = 0, bytes = 0;
 	struct bp__entry *entry, *last = NULL;
 
 	for (entry = chain; entry; entry = entry->next) {
 		entry->seq = q->seq++;
-		frames += entry->cost > 0;
+		if (entry->cost > 0) {
+			bp__tally_add(&sizes, entry->len);
+			frames++;
+		}
 		bytes += entry->len;
 		last = entry;
 		n++;
 	}
+	bp__tally_end(&sizes);
 	if (!flow->first)
 		bp__list_append(&q->filled, &flow->filled_link);
 	*(flow->first ? &flow->last->next : &flow->first) = chain;
@@ -44,6 +49,7 @@ void bp__flow_append_locked(struct bp__flow *flow, struct bp__entry *chain)
 	count_locked(&flow->queued, n);
 	q->queued_events += n;
 	q->queued_bytes += bytes;
+	flow->queued_bytes += bytes;
 	q->moves += n;
 	q->received_bytes += bytes;
 	q->received_events += frames;
@@ -61,6 +67,7 @@ void bp__flow_shift_locked(struct bp__flow *flow, struct bp__entry *last, size_t
 	count_locked(&flow->queued, -n);
 	flow->q->queued_events -= n;
 	flow->q->queued_bytes -= bytes;
+	flow->queued_bytes -= bytes;
 }
 
 /* The first entry, off the queue. */

@@ -246,10 +246,11 @@ bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns, bool *ret_in_use)
 	    || q->moves != q->moves_seen) {
 		q->moves_seen = q->moves;
 		q->stalled_since_ns = now_ns;
+		q->stalled = false;
 	} else if (now_ns - q->stalled_since_ns >= STALL_NS) {
 		q->stalled_since_ns = now_ns;
 		q->stalls++;
-		stalled = true;
+		stalled = q->stalled = true;
 	}
 	bp__qdisc_leave(q, NULL);
 	return stalled;
@@ -257,25 +258,41 @@ bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns, bool *ret_in_use)
 
 /* ---- watching ----------------------------------------------------------- */
 
-void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret)
+void bp__qdisc_detail(struct bp__qdisc *q, struct bp_endpoint_detail *ret)
 {
-	ret->sent_bytes = atomic_load(&q->sent_bytes);
-	ret->wait_p50_ns = bp__waits_percentile_ns(&q->waits, 50);
-	ret->wait_p99_ns = bp__waits_percentile_ns(&q->waits, 99);
-	ret->wait_max_ns = atomic_load(&q->waits.max_ns);
+	struct bp_endpoint_stats *stats = &ret->stats;
+	uint64_t now;
+
+	bp__histogram_read(&q->waits, &ret->wait);
+	bp__histogram_read(&q->gate_waits, &ret->gate);
+	bp__histogram_read(&q->send_waits, &ret->send);
+	bp__histogram_read(&q->frames, &ret->frame);
+	ret->throttles = atomic_load(&q->throttles);
+	ret->unthrottles = atomic_load(&q->unthrottles);
+	stats->wait_p50_ns = ret->wait.p50;
+	stats->wait_p99_ns = ret->wait.p99;
+	stats->wait_max_ns = ret->wait.max;
+	stats->sent_bytes = atomic_load(&q->sent_bytes);
 
 	bp__lock(&q->lock);
-	ret->received_bytes = q->received_bytes;
-	ret->received_events = q->received_events;
-	ret->conns = q->places;
-	ret->conns_max = q->places_max;
-	ret->queued_events = q->queued_events;
-	ret->queued_bytes = q->queued_bytes;
-	ret->held_bytes = q->held;
-	ret->budget = q->budget;
-	ret->waiting = atomic_load(&q->waiting) + q->crowded;
-	ret->muted = q->muted;
-	ret->stalls = q->stalls;
-	ret->futile_wakeups = q->futile_wakeups;
+	now = bp__now_ns();	/* not before: what began while this waited */
+	stats->received_bytes = q->received_bytes;
+	stats->received_events = q->received_events;
+	stats->conns = q->places;
+	stats->conns_max = q->places_max;
+	stats->queued_events = q->queued_events;
+	stats->queued_bytes = q->queued_bytes;
+	stats->held_bytes = q->held;
+	stats->budget = q->budget;
+	stats->waiting = q->gating.n;
+	stats->muted = q->muting.n;
+	stats->stalls = q->stalls;
+	stats->futile_wakeups = q->futile_wakeups;
+	ret->stalled = q->stalled;
+	ret->dequeued_events = q->dequeued_events;
+	ret->gate_waits = q->gating.begun;
+	ret->gate_ns = bp__lasting_ns(&q->gating, now);
+	ret->muted_ns = bp__lasting_ns(&q->muting, now);
+	ret->busy_ns = bp__lasting_ns(&q->busy, bp__about_now_ns());
 	bp__unlock(&q->lock);
 }

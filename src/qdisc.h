@@ -26,11 +26,11 @@
 
 #include <bpthread_ops.h>
 
+#include "histogram.h"
 #include "list.h"
 #include "peer.h"
 #include "pool.h"
 #include "sync.h"
-#include "waits.h"
 
 struct bp__entry;
 struct bp__flow;
@@ -68,8 +68,12 @@ struct bp__qdisc {
 
 	/* lock-free */
 	atomic_size_t refs;		/* of the endpoint around it */
-	struct bp__waits waits;		/* time in queue */
-	_Atomic uint64_t sent_bytes;	/* by all connections, ever */
+	struct bp__histogram waits;	/* ns in queue */
+	struct bp__histogram gate_waits; /* ns of each wait of a reader for room */
+	struct bp__histogram send_waits; /* ns of each wait of a send */
+	struct bp__histogram frames;	/* bytes of each frame received */
+	/* by all connections, ever */
+	_Atomic uint64_t sent_bytes, throttles, unthrottles, throttled_ns;
 	atomic_size_t shown;		/* flows with the discipline; written under [Q] */
 	atomic_size_t waiting;		/* readers at the gate; written under [Q] */
 	atomic_size_t places;		/* taken, by connections; written under [Q] */
@@ -97,11 +101,14 @@ struct bp__qdisc {
 	size_t held, queued_events, queued_bytes;
 	size_t reading;			/* held for frames that are being read */
 	size_t promised;		/* held for blocks that were not yet taken */
-	size_t muted, crowded;
-	uint64_t received_bytes, received_events;
+	size_t crowded;
+	struct bp__lasting gating, muting; /* flows that wait for room; that are muted */
+	struct bp__lasting busy;	/* turns that are out */
+	uint64_t received_bytes, received_events, dequeued_events;
 	uint64_t futile_wakeups, stalls;
 	uint64_t moves, moves_seen;	/* grants, puts, turns; to tell a stall */
 	uint64_t stalled_since_ns;
+	bool stalled;
 };
 
 /* ---- one per endpoint: qdisc.c ------------------------------------------ */
@@ -171,7 +178,8 @@ void bp__qdisc_block_back(struct bp__qdisc *q, void *block, size_t size);
  */
 bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns, bool *ret_in_use);
 
-void bp__qdisc_stats(struct bp__qdisc *q, struct bp_endpoint_stats *ret);
+/* What it knows of an endpoint's details. */
+void bp__qdisc_detail(struct bp__qdisc *q, struct bp_endpoint_detail *ret);
 
 /* One of those that have a name in bp_qdisc_parse(): qdisc_parse.c. */
 bool bp__qdisc_is_ours(const struct bp_qdisc_ops *qdisc);

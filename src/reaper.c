@@ -149,13 +149,15 @@ static void closed(struct bp_conn *c)
 static void finished(struct bp_conn *c)
 {
 	struct bp_endpoint *ep = c->endpoint;
+	struct bp_closed summary;
 
 	log_end(ep, c);
+	bp__conn_sum_up(c, &summary);
 	bp__lock(&ep->lock);
 	bp__list_remove(&c->link);
 	bp__list_remove(&c->withhold_link);
 	if (c->was_open) {
-		ep->closed++;
+		ep->recent[ep->closed++ % BP__RECENT] = summary;
 		ep->ended[c->reason]++;
 	}
 	if (--ep->n_conns == 0 && ep->closing)

@@ -49,6 +49,7 @@ static void count_locked(struct bp_conn *c, size_t n)
 	if (c->queued >= c->config.out_high && !c->throttled) {
 		c->throttled_since_ns = bp__now_ns();
 		c->throttles++;
+		atomic_fetch_add(&c->flow.q->throttles, 1);
 		atomic_store(&c->throttled, true);
 	}
 }
@@ -73,7 +74,11 @@ static void admit_waiting_locked(struct bp_conn *c)
 static void clear_level_locked(struct bp_conn *c)
     BP__REQUIRES(c->lock)
 {
-	c->throttled_ns += bp__now_ns() - c->throttled_since_ns;
+	uint64_t lasted_ns = bp__now_ns() - c->throttled_since_ns;
+
+	c->throttled_ns += lasted_ns;
+	atomic_fetch_add(&c->flow.q->throttled_ns, lasted_ns);
+	atomic_fetch_add(&c->flow.q->unthrottles, 1);
 	atomic_store(&c->throttled, false);
 	c->chores.unblock = true;	/* R12: always */
 	if (c->told)
@@ -108,7 +113,12 @@ void bp__conn_drop_out_locked(struct bp_conn *c)
 static int wait_locked(struct bp_conn *c, struct sender *sender, uint64_t deadline_ns)
     BP__REQUIRES(c->lock)
 {
-	if (!bp__waiter_wait(&sender->waiter, &c->senders, &c->lock, deadline_ns))
+	uint64_t since = bp__now_ns();
+	bool woken;
+
+	woken = bp__waiter_wait(&sender->waiter, &c->senders, &c->lock, deadline_ns);
+	bp__histogram_record(&c->flow.q->send_waits, bp__now_ns() - since, 1);
+	if (!woken)
 		return -ETIMEDOUT;
 	return sender->admitted ? 0 : -EPIPE;
 }

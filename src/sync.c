@@ -166,17 +166,32 @@ void bp__let_go(struct bp__sleep *sleep)
 	futex(&sleep->over, FUTEX_WAKE, 1, NULL);
 }
 
-const void *bp__this_thread(void)
+uint64_t bp__this_thread(void)
 {
-	return &held;
+	static _Atomic uint64_t last;
+	static _Thread_local uint64_t number;
+
+	if (number == 0)
+		number = atomic_fetch_add(&last, 1) + 1;
+	return number;
+}
+
+static uint64_t read_clock(clockid_t clock)
+{
+	struct timespec now;
+
+	must(clock_gettime(clock, &now));
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 uint64_t bp__now_ns(void)
 {
-	struct timespec now;
+	return read_clock(CLOCK_MONOTONIC);
+}
 
-	must(clock_gettime(CLOCK_MONOTONIC, &now));
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+uint64_t bp__about_now_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 uint64_t bp__deadline_ns(int timeout_ms)

@@ -13,6 +13,20 @@
 
 #include "locked.h"
 
+static void begin_turn_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	atomic_store(&flow->out, 1);
+	bp__lasting_begin(&flow->q->busy, bp__about_now_ns());
+}
+
+static void end_turn_locked(struct bp__flow *flow)
+    BP__REQUIRES(flow->q->lock)
+{
+	atomic_store(&flow->out, 0);
+	bp__lasting_end(&flow->q->busy, bp__about_now_ns());
+}
+
 void bp__qdisc_fill_slots_locked(struct bp__qdisc *q)
 {
 	struct bp__flow *flow;
@@ -20,7 +34,7 @@ void bp__qdisc_fill_slots_locked(struct bp__qdisc *q)
 	while (q->slots_used < q->slots_max
 	    && (flow = bp__qdisc_next_locked(q)) != NULL) {
 		q->slots_used++;
-		atomic_store(&flow->out, 1);
+		begin_turn_locked(flow);
 		if (flow->parked)
 			bp__signal(&flow->reader_cond);
 	}
@@ -47,7 +61,6 @@ static bool forbidden_locked(const struct bp__flow *flow)
 static void give_slot_back_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock)
 {
-	atomic_store(&flow->out, 0);
 	flow->q->slots_used--;
 	bp__qdisc_fill_slots_locked(flow->q);
 }
@@ -59,8 +72,10 @@ static void await_slot_locked(struct bp__flow *flow)
 		bp__flow_show_locked(flow);
 		while (atomic_load(&flow->out) == 0 && !hopeless_locked(flow))
 			bp__flow_park_locked(flow);
-		if (atomic_load(&flow->out) > 0 && forbidden_locked(flow))
+		if (atomic_load(&flow->out) > 0 && forbidden_locked(flow)) {
+			end_turn_locked(flow);
 			give_slot_back_locked(flow);
+		}
 	} while (atomic_load(&flow->out) == 0 && !hopeless_locked(flow));
 	bp__flow_hide_locked(flow);
 }
@@ -71,7 +86,8 @@ static void await_leave_locked(struct bp__flow *flow)
 	while (!flow->wish.last && !hopeless_locked(flow)
 	    && bp__flow_passed_over_locked(flow))
 		bp__flow_park_locked(flow);
-	atomic_store(&flow->out, !hopeless_locked(flow));
+	if (!hopeless_locked(flow))
+		begin_turn_locked(flow);
 }
 
 int bp__flow_turn(struct bp__flow *flow, const struct bp__wish *wish,
@@ -107,10 +123,11 @@ void bp__flow_turn_end(struct bp__flow *flow, uint64_t bytes, uint64_t frames,
 	size_t cost = (size_t)(bytes + frames * BP__EVENT_COST);
 
 	bp__lock(&q->lock);
-	atomic_store(&flow->out, 0);
+	end_turn_locked(flow);
 	flow->owed = cost > flow->wish.cost ? cost - flow->wish.cost : 0;
 	q->received_bytes += bytes;
 	q->received_events += frames;
+	q->dequeued_events += frames;
 	flow->received_bytes += bytes;
 	flow->received_frames += frames;
 	q->moves++;

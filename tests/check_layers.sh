@@ -9,9 +9,9 @@ cd "${srcdir:-.}" || exit 1
 
 layers='
 0 list sync error
-1 heap line share lines wfq qdisc_fifo qdisc_prio qdisc_fair qdisc_parse peer pool waits qdisc flow locked gate order turn consumers drill drill_calls drill_flows drill_model drill_starve buf outq framer addr sock
+1 heap line share lines wfq qdisc_fifo qdisc_prio qdisc_fair qdisc_parse peer pool histogram qdisc flow locked gate order turn consumers drill drill_calls drill_flows drill_model drill_starve buf outq framer addr sock
 2 conn conn_api send callback notify event spin inbox large deliver reader writer
-3 endpoint defaults crew listen listener connect deadlines reaper stats
+3 endpoint defaults crew listen listener connect deadlines reaper stats history
 '
 
 # layer_of FILE: its number, or nothing.

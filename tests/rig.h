@@ -107,10 +107,10 @@ static inline void rig_init(struct rig *rig, const struct bp_endpoint_config *co
 
 static inline struct bp_endpoint_stats rig_stats(struct rig *rig)
 {
-	struct bp_endpoint_stats stats = { 0 };
+	struct bp_endpoint_detail detail = { .qdisc = NULL };
 
-	bp__qdisc_stats(&rig->q, &stats);
-	return stats;
+	bp__qdisc_detail(&rig->q, &detail);
+	return detail.stats;
 }
 
 /* A count the statistics do not tell. */

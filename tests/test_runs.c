@@ -217,7 +217,7 @@ static void hand_over_and_set(struct feed *feed, bool mute)
 	bp__flow_show_locked(&feed->flow);	/* the consumer has it, and needs Q */
 	if (mute) {
 		atomic_store(&feed->flow.mutes, 1);
-		q->muted++;
+		q->muting.n++;
 	} else {
 		atomic_store(&feed->throttled, true);
 	}
