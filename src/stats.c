@@ -9,7 +9,6 @@
 #include "endpoint.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 static_assert(BP_PEER_MAX == BP__ADDR_TEXT_MAX, "an address does not fit");
@@ -129,6 +128,7 @@ void bp_conn_stats(struct bp_conn *c, struct bp_conn_stats *ret)
 
 void bp__conn_sum_up(struct bp_conn *c, struct bp_closed *ret)
 {
+	const char *peer = bp_conn_peer(c);
 	struct bp_conn_stats *stats;
 	struct look look;
 
@@ -145,7 +145,7 @@ void bp__conn_sum_up(struct bp_conn *c, struct bp_closed *ret)
 		.rwnd_limited_us = stats->rwnd_limited_us,
 		.sndbuf_limited_us = stats->sndbuf_limited_us,
 	};
-	snprintf(ret->peer, sizeof ret->peer, "%s", bp_conn_peer(c));
+	memcpy(ret->peer, peer, strnlen(peer, sizeof ret->peer - 1));
 }
 
 /* ---- an endpoint -------------------------------------------------------- */
