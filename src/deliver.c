@@ -115,7 +115,6 @@ static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int ban
 	struct tempo tempo = { 1, 1, began, true };
 	struct bp_conn *c = in->c;
 	struct bp__tally sizes = { .into = &c->flow.q->frames };
-	bool gather = c->config.gather == BP_ON;
 	struct bp__slice slice = { .flow = &c->flow, .kind = BP__SLICE };
 	struct bp__callback callback;
 	int cut;
@@ -129,7 +128,7 @@ static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int ban
 		bytes += frame.len;
 		frames++;
 		cut = bp__inbox_cut(in, &frame);
-		c->gathers = gather && tempo.quick && cut == BP__CUT_WHOLE;
+		c->gathers = tempo.quick && cut == BP__CUT_WHOLE;
 		c->expecting = true;
 		c->config.ops->received(c, &slice.pub, bp_conn_data(c));
 		c->expecting = false;

@@ -234,17 +234,33 @@ void bp__qdisc_block_back(struct bp__qdisc *q, void *block, size_t size)
 	bp__qdisc_leave(q, NULL);
 }
 
+/* Has anything gone on since the last look? Events are freed without the lock. */
+static bool moves_locked(struct bp__qdisc *q)
+    BP__REQUIRES(q->lock)
+{
+	uint64_t moves_seen = q->moves_seen;
+	size_t taken_seen = q->taken_seen;
+	const struct bp__list *link;
+
+	q->moves_seen = q->moves;
+	q->taken_seen = 0;
+	for (link = q->turns.next; link != &q->turns; link = link->next)
+		q->taken_seen += atomic_load(&bp__container_of(link,
+		    const struct bp__flow, turn_link)->out);
+	return q->moves_seen != moves_seen || q->taken_seen != taken_seen;
+}
+
 bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns, bool *ret_in_use)
 {
-	bool stalled = false;
+	bool stalled = false, moves;
 
 	bp__lock(&q->lock);
 	*ret_in_use = q->places > 0;
 	if (now_ns > IDLE_NS)
 		bp__pool_expire(&q->pool, now_ns - IDLE_NS, &q->victims);
+	moves = moves_locked(q);
 	if (atomic_load(&q->waiting) == 0 || atomic_load(&q->shown) > 0 || q->reading > 0
-	    || q->moves != q->moves_seen) {
-		q->moves_seen = q->moves;
+	    || moves) {
 		q->stalled_since_ns = now_ns;
 		q->stalled = false;
 	} else if (now_ns - q->stalled_since_ns >= STALL_NS) {

@@ -39,7 +39,7 @@ struct bp__qdisc;
 struct bp__qdisc_hooks {
 	/* Stopping or watched, and nothing of it is queued, out or kept any more. */
 	void (*quiet)(struct bp__flow *flow);
-	/* Free an entry that was purged; its cost went back, its payload's did not. */
+	/* Free an entry that was purged, and give back what is charged for it. */
 	void (*purged)(struct bp__entry *entry);
 	/* A place for a connection has come free. */
 	void (*room)(struct bp__qdisc *q);
@@ -107,6 +107,7 @@ struct bp__qdisc {
 	uint64_t received_bytes, received_events, dequeued_events;
 	uint64_t futile_wakeups, stalls;
 	uint64_t moves, moves_seen;	/* grants, puts, turns; to tell a stall */
+	size_t taken_seen;		/* likewise, events that were out */
 	uint64_t stalled_since_ns;
 	bool stalled;
 };

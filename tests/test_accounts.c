@@ -238,6 +238,36 @@ static void test_accounts_stall_is_told_once_every_five_seconds(void)
 	rig_finish(&rig, feeds);
 }
 
+/* Those but the last of what was taken at once go back without the lock. */
+static void test_accounts_frees_one_by_one_are_no_stall(void)
+{
+	const uint64_t t = bp__now_ns();
+	struct bp__entry *taken = NULL, *entry;
+	struct reading reading;
+	uint64_t seconds = 0;
+
+	with(2, (struct bp_endpoint_config){ .qdisc = &bp_qdisc_bytes, .budget = 40 });
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(feed_read(feeds[0], 10), 0);
+	reading_start_waiting(&reading, feeds[1], 40);
+	CHECK_EQ(bp__qdisc_take(&rig.q, &taken, 4, 0), 4);
+	CHECK(!tick(t));
+	for (entry = taken; entry; entry = entry->next) {
+		CHECK(!tick(t + (seconds += 4) * SECOND));
+		bp__flow_turn_back(entry, 0, NULL, 0);
+	}
+	CHECK(!tick(t + (seconds += 4) * SECOND));
+	CHECK(tick(t + (seconds += 5) * SECOND));	/* their charges are kept */
+	while ((entry = taken) != NULL) {
+		taken = entry->next;
+		bp__flow_release(entry->flow, entry->peer, entry->cost,
+		    BP__HELD_DELIVERED, NULL, 0);
+		frame_drop(entry);
+	}
+	reading_join(&reading, 0);
+	rig_finish(&rig, feeds);
+}
+
 /* While a frame comes in it is the peer's time, which has deadlines of its own. */
 static void test_accounts_frame_that_is_being_read_is_no_stall(void)
 {
@@ -295,6 +325,7 @@ int main(int argc, char **argv)
 		TEST(test_accounts_blocks_go_back_after_a_second_and_with_the_last_flow),
 		TEST(test_accounts_block_may_come_back_when_no_flow_is_left),
 		TEST(test_accounts_stall_is_told_once_every_five_seconds),
+		TEST(test_accounts_frees_one_by_one_are_no_stall),
 		TEST(test_accounts_frame_that_is_being_read_is_no_stall),
 		TEST(test_accounts_tell_the_time_in_queue),
 	};
