@@ -9,7 +9,8 @@
  * Watch the server's resident memory grow by what it does not get done. Then
  * again with one_place in the place of unbounded: the memory stays where it is,
  * as many bytes are handled, and the client is told that it is held back, by TCP
- * itself. Or let	demos/abuse compare	do both and draw the picture.
+ * itself. Or let	demos/abuse compare	do both and draw the picture. All of it
+ * can be watched as it happens: in a browser where it says, or with demos/abuse top.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -26,6 +27,7 @@ static const struct args_program program = {
 	"       abuse client PORT [LOCALPORT]    send payloads as fast as it is let\n"
 	"       abuse compare [QDISC...]         both, for each discipline; a table, a picture\n"
 	"       abuse compare --scenario NAME    other abuse: hog, mix, announce, slow-reader\n"
+	"       abuse top [URL]                  watch a server in the terminal\n"
 	"       abuse list                       the disciplines\n"
 	"\n"
 	"Each command has a --help of its own.\n"
@@ -52,7 +54,7 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{ "server", abuse_server }, { "client", abuse_client },
-	{ "compare", abuse_compare }, { "list", list },
+	{ "compare", abuse_compare }, { "top", abuse_top }, { "list", list },
 };
 
 int main(int argc, char **argv)
@@ -60,7 +62,7 @@ int main(int argc, char **argv)
 	/* whoever reads through a pipe sees a line when it is written */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc < 2)
-		args_refuse(&program, "server, client, compare or list?");
+		args_refuse(&program, "server, client, compare, top or list?");
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);

@@ -25,6 +25,7 @@
 int abuse_server(int argc, char **argv);
 int abuse_client(int argc, char **argv);
 int abuse_compare(int argc, char **argv);
+int abuse_top(int argc, char **argv);
 
 /* ---- time and signals: abuse_wait.c ------------------------------------------ */
 

@@ -8,6 +8,7 @@
 #include "abuse_compare.h"
 #include "abuse_scenario.h"
 #include "args.h"
+#include "monitor.h"
 
 #include <bpthread.h>
 #include <string.h>
@@ -35,6 +36,8 @@ static const struct args_program program = {
 	"  --out DIR        where to write [.]\n"
 	"  --check          exit with 1 unless what the library promises held; all but\n"
 	"                   flood have three tries\n"
+	"  --monitor ADDR   where to watch the runs live: [HOST:]PORT, PORT+ for one of the\n"
+	"                   next if it is taken, or off [127.0.0.1:8000+]\n"
 	"  --json           write JSON, an object a line, instead of the table\n"
 	"  --help\n"
 	"\n"
@@ -53,6 +56,12 @@ static const struct scenario *const scenarios[] = {
 int compare_failed(const char *doing, const char *what, int err)
 {
 	return args_failed(&program, doing, what, err);
+}
+
+int compare_monitor(struct bp_monitor **ret_monitor, const struct asked *asked,
+    struct bp_endpoint *ep, const char *run)
+{
+	return monitor_serve(ret_monitor, &program, ep, asked->monitor_at, run);
 }
 
 void compare_verdict(const struct asked *asked, bool passed, const char *line)
@@ -153,7 +162,7 @@ static bool has_fair(const struct asked *asked)
 int abuse_compare(int argc, char **argv)
 {
 	struct asked asked = { .mem_limit = memory_limit_default(), .out = "." };
-	const char *words[RUNS_MAX], *name = "flood";
+	const char *words[RUNS_MAX], *name = "flood", *monitor = MONITOR_USUAL;
 	const struct args_option options[] = {
 		{ "scenario", .text = &name },
 		{ "duration", .number = &asked.duration_ms, .unit = ARGS_MS, .min = 100,
@@ -166,9 +175,9 @@ int abuse_compare(int argc, char **argv)
 		{ "mem-limit", .number = &asked.mem_limit, .unit = ARGS_BYTES,
 		    .min = 1 << 20, .max = (uint64_t)1 << 46 },
 		{ "out", .text = &asked.out }, { "check", .flag = &asked.check },
-		{ "json", .flag = &asked.json }, { 0 },
+		{ "monitor", .text = &monitor }, { "json", .flag = &asked.json }, { 0 },
 	};
-	int n = args_parse(&program, argc, argv, options, words, 0, RUNS_MAX);
+	int n = args_parse(&program, argc, argv, options, words, 0, RUNS_MAX), rc;
 
 	asked.scenario = find(name);
 	take_qdiscs(&asked, words, n);
@@ -179,7 +188,11 @@ int abuse_compare(int argc, char **argv)
 	if (access(asked.out, W_OK | X_OK) != 0)
 		args_refuse(&program, "--out: cannot write in %s: %s", asked.out,
 		    strerror(errno));
+	monitor_check(&program, monitor);
 	args_raise_files(&program);
+	if ((rc = monitor_choose(&program, monitor, asked.json, asked.monitor_at,
+	    sizeof asked.monitor_at)) != 0)
+		return rc;
 	signals_block();
 	return asked.scenario ? scenario_run(&asked) : flood_run(&asked);
 }

@@ -12,6 +12,8 @@
 
 #define RUNS_MAX 16
 
+struct bp_endpoint;
+struct bp_monitor;
 struct scenario;		/* abuse_scenario.h */
 
 /* The command line, with the scenario's defaults where it says nothing. */
@@ -19,6 +21,7 @@ struct asked {
 	const struct scenario *scenario;	/* NULL: flood */
 	uint64_t duration_ms, handle_rate, size, conns, mem_limit;
 	const char *out;			/* directory */
+	char monitor_at[300];			/* of each server: --monitor, or "off" */
 	bool check, json;
 	const char *qdiscs[RUNS_MAX];		/* as given: "bytes:budget=64M" */
 	int qdiscs_n;
@@ -32,6 +35,9 @@ int scenario_run(const struct asked *asked);
 
 /* Says what could not be done, and returns the exit status for it. */
 int compare_failed(const char *doing, const char *what, int err);
+/* Let a run be watched: what it is heads the page. Returns an exit status. */
+int compare_monitor(struct bp_monitor **ret_monitor, const struct asked *asked,
+    struct bp_endpoint *ep, const char *run);
 void compare_verdict(const struct asked *asked, bool passed, const char *line);
 /* Write a file in the directory asked for. Returns the exit status. */
 int compare_write(const struct asked *asked, const char *name,

@@ -63,13 +63,15 @@ static void client_says(const char *line, void *arg)
 static int start_server(const struct flood *f, struct run *run, struct child *server)
 {
 	uint64_t until = now_ns() + START_MS * NS_PER_MS;
-	char rate[24], limit[24];
+	char rate[24], limit[24], name[96];
 	int rc;
 
 	snprintf(rate, sizeof rate, "%" PRIu64, f->asked->handle_rate);
 	snprintf(limit, sizeof limit, "%" PRIu64, f->asked->mem_limit);
+	snprintf(name, sizeof name, "abuse compare flood, %s", run->qdisc);
 	rc = child_start(server, (const char *[]){ "abuse", "server", "127.0.0.1:0",
-	    run->qdisc, "--handle-rate", rate, "--mem-limit", limit, "--json", NULL });
+	    run->qdisc, "--handle-rate", rate, "--mem-limit", limit, "--json",
+	    "--monitor", f->asked->monitor_at, "--name", name, NULL });
 	if (rc < 0)
 		return compare_failed("start", "a server", rc);
 	while (child_poll(server, server_says, run) && !run->port[0] && now_ns() < until)

@@ -65,6 +65,18 @@ static void trial_free(struct trial *t)
 	munmap(t, sizeof *t);
 }
 
+int trial_monitor(const struct trial *t, struct bp_monitor **ret_monitor,
+    struct bp_endpoint *ep)
+{
+	const struct scenario *scenario = t->asked->scenario;
+	const char *const *variants = scenario->variants;
+	char run[96];
+
+	snprintf(run, sizeof run, "%s, %s%s%s", scenario->name, t->qdisc,
+	    variants ? ", " : "", variants ? variants[t->variant] : "");
+	return compare_monitor(ret_monitor, t->asked, ep, run);
+}
+
 /* What the kernel has for all its TCP sockets, in bytes. */
 static double kernel_bytes(void)
 {

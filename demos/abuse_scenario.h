@@ -119,6 +119,10 @@ struct scenario {
 extern const struct scenario scenario_hog, scenario_mix, scenario_announce,
 	scenario_slow_reader, scenario_speed;
 
+/* Let the server of a trial be watched. Returns an exit status. */
+int trial_monitor(const struct trial *t, struct bp_monitor **ret_monitor,
+    struct bp_endpoint *ep);
+
 /* ---- phases: abuse_phase.c ------------------------------------------- */
 
 /* Begin a phase and see it to its end; false when the trial ends early. */

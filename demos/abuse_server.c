@@ -14,6 +14,7 @@
 
 #include "abuse.h"
 #include "args.h"
+#include "monitor.h"
 
 #include <bpthread.h>
 #include <inttypes.h>
@@ -38,6 +39,9 @@ static struct args_program program = {
 	"  --handle-rate N  handle so many bytes a second, 0 as many as come [200M]\n"
 	"  --mem-limit N    resident memory at which to give up, with exit status 3\n"
 	"                   [a quarter of the machine's or the cgroup's, at most 2G]\n"
+	"  --monitor ADDR   where to watch it live: [HOST:]PORT, PORT+ for one of the next\n"
+	"                   if it is taken, or off [127.0.0.1:8000+]\n"
+	"  --name TEXT      what the monitor calls it [the command and its address]\n"
 	"  --json           write JSON, an object a line\n"
 	"  --help\n"
 	"\n"
@@ -47,7 +51,8 @@ static struct args_program program = {
 
 struct server {
 	struct bp_endpoint *ep;
-	const char *qdisc;
+	struct bp_monitor *monitor;
+	const char *qdisc, *monitor_at, *name;
 	bool unbounded, json;
 	uint64_t handle_rate, mem_limit;
 	uint64_t start_ns, base_bytes, peak_bytes;
@@ -293,6 +298,16 @@ static bool watch(struct server *s)
 	}
 }
 
+static int start_monitor(struct server *s, const char *addr)
+{
+	const struct args_program named = { .name = s->name };
+	int rc = monitor_serve(&s->monitor, s->name ? &named : &program, s->ep,
+	    s->monitor_at, s->name ? NULL : addr);
+
+	monitor_tell(s->monitor, s->json);
+	return rc;
+}
+
 static int serve(struct server *s, const char *addr)
 {
 	struct bp_conn_config config = { .framer = &bp_framer_u32be, .rcvbuf = KERNEL_BYTES };
@@ -304,6 +319,8 @@ static int serve(struct server *s, const char *addr)
 
 	if ((rc = bp_listen(s->ep, &listener, addr, &config)) < 0)
 		return args_failed(&program, "listen on", addr, rc);
+	if ((rc = start_monitor(s, bp_listener_addr(listener))) != 0)
+		return rc;
 	if ((rc = pthread_create(&handler, NULL, handle_all, s)) != 0)
 		return args_failed(&program, "start", "a thread", -rc);
 	s->start_ns = now_ns();
@@ -326,6 +343,7 @@ int abuse_server(int argc, char **argv)
 {
 	struct server s = {
 		.handle_rate = HANDLE_RATE_DEFAULT, .mem_limit = memory_limit_default(),
+		.monitor_at = MONITOR_USUAL,
 	};
 	struct bp_endpoint_config config = { .log = args_log, .log_arg = &program };
 	const char *words[2];
@@ -333,6 +351,7 @@ int abuse_server(int argc, char **argv)
 		{ "handle-rate", .number = &s.handle_rate, .unit = ARGS_RATE, .max = RATE_MAX },
 		{ "mem-limit", .number = &s.mem_limit, .unit = ARGS_BYTES, .min = 1 << 20,
 		    .max = (uint64_t)1 << 46 },
+		{ "monitor", .text = &s.monitor_at }, { "name", .text = &s.name },
 		{ "json", .flag = &s.json }, { 0 },
 	};
 	int n = args_parse(&program, argc, argv, options, words, 1, 2), rc;
@@ -342,11 +361,13 @@ int abuse_server(int argc, char **argv)
 	if (bp_qdisc_parse(&config, s.qdisc) < 0)
 		args_refuse(&program, "'%s' is not a discipline; see abuse list", s.qdisc);
 	s.unbounded = config.qdisc == &bp_qdisc_unbounded;
+	monitor_check(&program, s.monitor_at);
 	args_raise_files(&program);
 	signals_block();
 	if ((rc = bp_endpoint_new(&s.ep, &config)) < 0)
 		return args_failed(&program, "serve with", s.qdisc, rc);
 	rc = serve(&s, addr);
+	monitor_stop(s.monitor);
 	bp_endpoint_free(s.ep);
 	return rc;
 }

@@ -10,6 +10,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "abuse_service.h"
+#include "monitor.h"
 
 #include <bpthread.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 struct service {
 	struct trial *t;
 	struct bp_endpoint *ep;
+	struct bp_monitor *monitor;
 	bool waited;			/* there was nothing to handle */
 	uint64_t due_ns;		/* when all before will be handled */
 };
@@ -162,6 +164,8 @@ static int serve(struct service *s, const struct bp_conn_config *conn_config)
 
 	if ((rc = bp_listen(s->ep, &listener, "127.0.0.1:0", conn_config)) < 0)
 		return compare_failed("take such messages with", s->t->qdisc, rc);
+	if ((rc = trial_monitor(s->t, &s->monitor, s->ep)) != 0)
+		return rc;
 	if ((rc = pthread_create(&handler, NULL, handle_all, s)) != 0)
 		return compare_failed("start", "a thread", -rc);
 	bp_endpoint_stats(s->ep, &st);
@@ -197,6 +201,7 @@ int service_run(struct trial *t, const struct bp_conn_config *conn_config)
 	if ((rc = bp_endpoint_new(&s.ep, &config)) < 0)
 		return compare_failed("serve with", t->qdisc, rc);
 	rc = serve(&s, &conn);
+	monitor_stop(s.monitor);
 	bp_endpoint_free(s.ep);
 	return rc;
 }

@@ -9,6 +9,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "abuse_service.h"
+#include "monitor.h"
 
 #include <bpthread.h>
 #include <errno.h>
@@ -104,6 +105,7 @@ int stream_run(struct trial *t, size_t out_high, int timeout_ms)
 		.framer = &bp_framer_u32be, .out_high = out_high,
 	};
 	struct bp_listener *listener;
+	struct bp_monitor *monitor;
 	struct streamer s = { .t = t, .timeout_ms = timeout_ms };
 	int rc;
 
@@ -116,11 +118,14 @@ int stream_run(struct trial *t, size_t out_high, int timeout_ms)
 	if ((rc = bp_endpoint_new(&s.ep, &config)) < 0
 	    || (rc = bp_listen(s.ep, &listener, "127.0.0.1:0", &conn)) < 0)
 		return compare_failed("serve with", t->qdisc, rc);
+	if ((rc = trial_monitor(t, &monitor, s.ep)) != 0)
+		return rc;
 	t->base = (double)memory_resident(getpid());
 	t->port = (unsigned)atoi(strrchr(bp_listener_addr(listener), ':') + 1);
 	rc = stream(&s);
 	for (uint64_t i = 0; i < t->asked->conns; i++)
 		bp_conn_unref(s.conns[i]);
+	monitor_stop(monitor);
 	bp_endpoint_free(s.ep);
 	free(s.conns);
 	free(s.rest);

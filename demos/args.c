@@ -115,6 +115,17 @@ static const struct args_option *find(const struct args_option *options,
 	return NULL;
 }
 
+static void set_letter(const struct args_program *program,
+    const struct args_option *options, const char *word)
+{
+	for (; options->name; options++)
+		if (options->letter && options->letter == word[1] && !word[2]) {
+			*options->flag = true;
+			return;
+		}
+	args_refuse(program, "there is no option %s", word);
+}
+
 /* Returns how many arguments the option took. */
 static int set_option(const struct args_program *program,
     const struct args_option *options, char **argv)
@@ -164,8 +175,9 @@ int args_parse(const struct args_program *program, int argc, char **argv,
 			i++;
 		} else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
 			if (argv[i][1] != '-')
-				args_refuse(program, "there is no option %s", argv[i]);
-			i += set_option(program, options, argv + i);
+				set_letter(program, options, argv[i++]);
+			else
+				i += set_option(program, options, argv + i);
 		} else if (n == words_max) {
 			args_refuse(program, "'%s' is one argument too many", argv[i]);
 		} else {
@@ -213,4 +225,17 @@ void args_raise_files(const struct args_program *program)
 		fprintf(stderr, "%s: raised the limit of descriptors from %llu to %llu\n",
 		    program->name, (unsigned long long)soft,
 		    (unsigned long long)files.rlim_max);
+}
+
+sigset_t args_server(const struct args_program *program)
+{
+	sigset_t signals;
+
+	args_raise_files(program);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	return signals;
 }

@@ -6,6 +6,7 @@
 #ifndef ARGS_H
 #define ARGS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,7 +22,10 @@ enum args_unit {
 	ARGS_MS,		/* "10", "10s", "500ms", "2m" */
 };
 
-/* --name, --name VALUE or --name=VALUE; one of the pointers says what it sets. */
+/*
+ * --name, --name VALUE or --name=VALUE; one of the pointers says what it sets. A flag
+ * may have a letter, too: -1.
+ */
 struct args_option {
 	const char *name;
 	bool *flag;
@@ -29,6 +33,7 @@ struct args_option {
 	uint64_t *number;
 	enum args_unit unit;
 	uint64_t min, max;
+	char letter;
 };
 
 /*
@@ -60,5 +65,11 @@ void args_log(int level, const char *line, void *program);
 
 /* Raise the soft limit of descriptors to the hard one, and say so. */
 void args_raise_files(const struct args_program *program);
+
+/*
+ * What a server does before the library starts a thread: that, lines on stdout go out
+ * one by one, and SIGINT and SIGTERM are blocked, so that only sigwait() sees them.
+ */
+sigset_t args_server(const struct args_program *program);
 
 #endif /* ARGS_H */

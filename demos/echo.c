@@ -2,13 +2,13 @@
 /*
  * echo.c - sends back whatever arrives: the file to copy when you begin a server.
  *
- * Run	demos/echo 7777			and in other terminals
+ * Run	demos/echo --monitor 8000 7777	and in other terminals
  *	nc localhost 7777		type, and read it back
  *	socat -u /dev/zero TCP:localhost:7777	writes for ever and never reads
  *
- * Watch what the second client costs (grep VmRSS /proc/$(pidof echo)/status): its
- * marks, then nothing more. Its answers are not taken, so it is throttled, so it
- * is not read, so TCP stops it; and the first is answered as before.
+ * Watch at http://127.0.0.1:8000/ what the second client costs: its marks, then
+ * nothing more. Its answers are not taken, so it is throttled, so it is not read, so
+ * TCP stops it; and the first is answered as before.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "args.h"
+#include "monitor.h"
 
 static struct args_program program = {
 	"echo",
@@ -31,6 +32,7 @@ static struct args_program program = {
 	"                           for all [handler]\n"
 	"  --qdisc NAME[:KEY=VALUE,...]  as \"bytes:budget=64M\" [fair]\n"
 	"  --conns N                connections at a time, at most 10000 [1024]\n"
+	"  --monitor [HOST:]PORT    watch it live in a browser [off]\n"
 	"  --help\n"
 	"\n"
 	"ADDR may be a name, an address or [v6]; unix:/path listens on a Unix socket.\n"
@@ -90,7 +92,6 @@ static int serve(struct bp_endpoint *ep, const char *addr,
 	if (!config->ops && (rc = pthread_create(&receiver, NULL, receive_loop, ep)) != 0)
 		return args_failed(&program, "start", "a thread", -rc);
 	printf("echo: listening on %s\n", bp_listener_addr(listener));
-	fflush(stdout);
 
 	sigwait(stop_signals, &sig);
 	signal(SIGINT, SIG_DFL);	/* a shell's background begins with it ignored */
@@ -105,15 +106,17 @@ static int serve(struct bp_endpoint *ep, const char *addr,
 int main(int argc, char **argv)
 {
 	const char *addr, *frame = "raw", *mode = "handler", *qdisc = NULL;
+	const char *monitor_at = "off";
 	struct bp_endpoint_config config = { .log = args_log, .log_arg = &program };
 	struct bp_conn_config conn_config = { 0 };
 	struct bp_endpoint *ep;
+	struct bp_monitor *monitor;
 	sigset_t stop_signals;
 	uint64_t conns = 0;
 	int rc;
 	const struct args_option options[] = {
 		{ "frame", .text = &frame }, { "mode", .text = &mode },
-		{ "qdisc", .text = &qdisc },
+		{ "qdisc", .text = &qdisc }, { "monitor", .text = &monitor_at },
 		{ "conns", .number = &conns, .min = 1, .max = 10000 }, { 0 },
 	};
 
@@ -127,17 +130,13 @@ int main(int argc, char **argv)
 	if (qdisc && bp_qdisc_parse(&config, qdisc) < 0)
 		args_refuse(&program, "--qdisc: '%s' is not a discipline", qdisc);
 	config.conns_max = conns;	/* 0: the default */
-	args_raise_files(&program);
-
-	/* before the library starts a thread, so that only sigwait() sees them */
-	sigemptyset(&stop_signals);
-	sigaddset(&stop_signals, SIGINT);
-	sigaddset(&stop_signals, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &stop_signals, NULL);
+	stop_signals = args_server(&program);	/* before the library starts a thread */
 
 	if ((rc = bp_endpoint_new(&ep, &config)) < 0)
 		return args_failed(&program, "serve with", qdisc ? qdisc : "fair", rc);
+	monitor = monitor_start(&program, ep, monitor_at, addr);
 	rc = serve(ep, addr, &conn_config, &stop_signals);
+	monitor_stop(monitor);
 	bp_endpoint_free(ep);
 	return rc;
 }

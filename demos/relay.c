@@ -2,16 +2,15 @@
 /*
  * relay.c - a TCP relay: what either side sends the other gets, both ways at once.
  *
- * Run	demos/relay 7777 localhost:80		with a web server there, and
- *	curl -o /dev/null localhost:7777/large	and while that runs
+ * Run	demos/relay --monitor 8000 7777 localhost:80	with a web server there, and
+ *	curl -o /dev/null localhost:7777/large		and while that runs
  *	kill -STOP $(pidof curl); sleep 30; kill -CONT $(pidof curl)
  *
- * Watch what the stopped one costs (grep VmRSS /proc/$(pidof relay)/status): its
- * marks, then nothing more; and every byte arrives. While 256 KiB wait for one side
- * the other is muted, so TCP stops it; the two ways share nothing, so who writes much
- * before it reads is served as well. Silence is no fault: there is no idle limit. But
- * a side that takes under 4 KiB in 60 s of what waits for it (write_ms, the default)
- * is cut, and the other with it, lest who never reads again keep memory for ever.
+ * Watch at localhost:8000 what the stopped one costs: its marks, then nothing more;
+ * and every byte arrives. While 256 KiB wait for one side the other is muted, so TCP
+ * stops it; the two ways share nothing, so who writes much before it reads is served
+ * as well. Silence is no fault: there is no idle limit. But a side that takes under
+ * 4 KiB in 60 s of what waits for it (write_ms) is cut, and the other with it.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -20,6 +19,7 @@
 #include <stdio.h>
 
 #include "args.h"
+#include "monitor.h"
 
 static struct args_program program = {
 	"relay",
@@ -27,6 +27,7 @@ static struct args_program program = {
 	"Connect each client of LISTEN to TARGET, and pass on what either sends.\n"
 	"\n"
 	"  --qdisc NAME[:KEY=VALUE,...]  as \"bytes:budget=64M\", for each side\n"
+	"  --monitor [HOST:]PORT         watch the clients' side live in a browser [off]\n"
 	"  --help\n"
 	"\n"
 	"LISTEN and TARGET are [ADDR:]PORT or unix:/path; ADDR is a name, an address\n"
@@ -116,9 +117,11 @@ int main(int argc, char **argv)
 	static const struct bp_conn_ops ops =
 	    { opened, received, ended, closed, throttled, unthrottled };
 	struct bp_endpoint_config config = { .log = args_log, .log_arg = &program };
-	const char *words[2], *qdisc = NULL;
-	const struct args_option options[] = { { "qdisc", .text = &qdisc }, { 0 } };
+	const char *words[2], *qdisc = NULL, *monitor_at = "off";
+	const struct args_option options[] =
+	    { { "qdisc", .text = &qdisc }, { "monitor", .text = &monitor_at }, { 0 } };
 	struct bp_listener *listener;
+	struct bp_monitor *monitor;
 	sigset_t stop_signals;
 	int rc, sig;
 
@@ -127,22 +130,19 @@ int main(int argc, char **argv)
 	words[0] = args_addr(&program, words[0]);
 	if (qdisc && bp_qdisc_parse(&config, qdisc) < 0)
 		args_refuse(&program, "--qdisc: '%s' is not a discipline", qdisc);
-	args_raise_files(&program);
-	sigemptyset(&stop_signals);
-	sigaddset(&stop_signals, SIGINT);
-	sigaddset(&stop_signals, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &stop_signals, NULL);
+	stop_signals = args_server(&program);
 	side_config.ops = &ops;
 	if ((rc = bp_endpoint_new(&clients, &config)) < 0
 	    || (rc = bp_endpoint_new(&servers, &config)) < 0)
 		return args_failed(&program, "use", qdisc ? qdisc : "defaults", rc);
+	monitor = monitor_start(&program, clients, monitor_at, words[0]);
 	if ((rc = bp_listen(clients, &listener, words[0], &side_config)) < 0)
 		return args_failed(&program, "listen on", words[0], rc);
 	printf("relay: listening on %s\n", bp_listener_addr(listener));
-	fflush(stdout);
 	sigwait(&stop_signals, &sig);
 	bp_endpoint_each(servers, reset, NULL);	/* an end would pass for the stream's */
 	bp_endpoint_stop(servers, 0);
+	monitor_stop(monitor);
 	bp_endpoint_free(clients);
 	bp_endpoint_free(servers);
 	return 0;

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* loop.h - the monitor's thread: it accepts, answers, and ends who takes too long. */
+#ifndef BPM_LOOP_H
+#define BPM_LOOP_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+
+#include "guests.h"
+#include "http.h"
+
+struct bpm_loop {
+	/* set by bpm_loop_start(), then constant */
+	struct MHD_Daemon *daemon;
+	pthread_t thread;
+	int listener, epoll, end;	/* end: an eventfd, readable when it is to stop */
+
+	/* its thread only */
+	struct bpm_guests guests;
+	uint64_t accept_ns;		/* not before: there were no descriptors */
+};
+
+/* Takes the listener on success. -ENOMEM, -EAGAIN, -EMFILE. */
+int bpm_loop_start(struct bpm_loop *loop, struct bpm_http *http, int listener);
+
+/* Joins the thread, closes everything. */
+void bpm_loop_stop(struct bpm_loop *loop);
+
+#endif /* BPM_LOOP_H */
