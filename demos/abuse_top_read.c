@@ -116,37 +116,36 @@ static const struct column {
 
 #define COLUMNS (sizeof columns / sizeof *columns)
 
-/* Room for n more, and no more than there ever is. */
-static struct top_sample *add_samples(struct top_view *view, int n)
+/* A sample may be told twice: only what is later than the last one is kept. */
+static void add_sample(struct top_view *view, const struct top_sample *sample)
 {
-	int over = view->samples_n + n - TOP_SAMPLES;
-
-	if (over > 0) {
-		memmove(view->samples, view->samples + over,
-		    (size_t)(view->samples_n - over) * sizeof *view->samples);
-		view->samples_n -= over;
-	}
-	view->samples_n += n;
-	return view->samples + view->samples_n - n;
+	if (view->samples_n && !(sample->at_ns > view->samples[view->samples_n - 1].at_ns))
+		return;
+	if (view->samples_n == TOP_SAMPLES)
+		memmove(view->samples, view->samples + 1,
+		    (size_t)--view->samples_n * sizeof *view->samples);
+	view->samples[view->samples_n++] = *sample;
 }
 
 bool top_read_history(struct top_view *view, const struct json *json)
 {
-	uint32_t all = json_member(json, 0, "columns"), array, value;
+	uint32_t all = json_member(json, 0, "columns"), at[COLUMNS], arrays[COLUMNS];
 	uint32_t n = json_count(json, json_member(json, all, "at_ns"));
-	struct top_sample *sample;
+	struct top_sample sample;
 
-	if (all == JSON_NONE || n > TOP_SAMPLES)
+	if (all == JSON_NONE)
 		return false;
-	sample = add_samples(view, (int)n);
 	for (size_t i = 0; i < COLUMNS; i++) {
-		array = json_member(json, all, columns[i].name);
-		value = json_first(json, array);
-		for (uint32_t k = 0; k < n; k++) {
-			*member_at(sample + k, columns[i].at) =
-			    json_double(json, value, NAN);
-			value = json_next(json, array, value);
+		arrays[i] = json_member(json, all, columns[i].name);
+		at[i] = json_first(json, arrays[i]);
+	}
+	for (uint32_t k = 0; k < n; k++) {
+		for (size_t i = 0; i < COLUMNS; i++) {
+			*member_at(&sample, columns[i].at) =
+			    json_double(json, at[i], NAN);
+			at[i] = json_next(json, arrays[i], at[i]);
 		}
+		add_sample(view, &sample);
 	}
 	return true;
 }

@@ -172,16 +172,17 @@ static int take_apart(struct get *get, struct http_answer *ret)
 {
 	char *end = get->bytes ? strstr(get->bytes, "\r\n\r\n") : NULL;
 	const char *length;
+	size_t len;
 
 	if (!end || strncmp(get->bytes, "HTTP/1.", 7) != 0 || get->bytes[8] != ' ')
 		return -EPROTO;
 	*end = '\0';
-	ret->status = atoi(get->bytes + 9);
-	ret->body = end + 4;
-	ret->len = get->n - (size_t)(ret->body - get->bytes);
-	ret->whole = get->bytes;
+	len = get->n - (size_t)(end + 4 - get->bytes);
 	length = header(get->bytes, "Content-Length");
-	return length && strtoull(length, NULL, 10) != ret->len ? -EPROTO : 0;
+	if (length && strtoull(length, NULL, 10) != len)
+		return -EPROTO;
+	*ret = (struct http_answer){ atoi(get->bytes + 9), end + 4, len, get->bytes };
+	return 0;
 }
 
 int http_get(struct http_server *server, const char *path, int timeout_ms,

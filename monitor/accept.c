@@ -88,7 +88,7 @@ static struct wish wish_for(const char *accept, const char *type)
 
 static bool is_more(const struct wish *a, const struct wish *b)
 {
-	if (a->quality != b->quality)
+	if (a->quality != b->quality || a->quality == 0)
 		return a->quality > b->quality;
 	if (a->exactness != b->exactness)
 		return a->exactness > b->exactness;

@@ -26,6 +26,7 @@ struct ring {
 	/* its thread only */
 	struct bp_sample next;		/* what will be its next sample, so far */
 	struct bp__histogram_seen seen;
+	uint64_t due;			/* the second of that, or the first after it */
 
 	/* [H] */
 	struct bp_sample samples[BP_HISTORY_MAX];
@@ -138,13 +139,17 @@ static void add(struct bp_history *history, struct ring *ring)
 static void sample(struct bp_history *history, uint64_t second)
 {
 	struct bp_sample now;
+	struct ring *ring;
 
 	bp_endpoint_detail(history->ep, &history->detail);
 	fill(&now, &history->detail);
 	for (size_t i = 0; i < RESOLUTIONS; i++) {
-		merge(&history->rings[i].next, &now);
-		if (second % seconds[i] == 0)
-			add(history, &history->rings[i]);
+		ring = &history->rings[i];
+		merge(&ring->next, &now);
+		if (second < ring->due)
+			continue;
+		ring->due = (second / seconds[i] + 1) * seconds[i];
+		add(history, ring);
 	}
 }
 
@@ -165,15 +170,13 @@ static bool sleep_until(struct bp_history *history, uint64_t until_ns)
 static void *history_main(void *arg)
 {
 	struct bp_history *history = arg;
-	uint64_t begin = bp__now_ns(), second = 0;
+	uint64_t begin = bp__now_ns(), second;
 
 	do {
+		/* one that was missed, by a process that was stopped, stays out */
+		second = (bp__now_ns() - begin) / PERIOD_NS;
 		sample(history, second);
-		/* a second that was missed, by a process that was stopped, stays out */
-		do
-			second++;
-		while (begin + second * PERIOD_NS <= bp__now_ns());
-	} while (sleep_until(history, begin + second * PERIOD_NS));
+	} while (sleep_until(history, begin + (second + 1) * PERIOD_NS));
 	return NULL;
 }
 

@@ -44,6 +44,57 @@ static void test_after_stop_every_receive_gets_the_same_answer(void)
 	finish(ep);
 }
 
+static struct bp_event *out;
+
+static void take_and_go(void *arg)
+{
+	REQUIRE_EQ(bp_receive(arg, &out, 0), 0);
+}
+
+static void receive_in_its_place(void *arg)
+{
+	struct bp_event *event;
+
+	/* it is another's, whoever that was, so there is something to wait for */
+	CHECK_EQ(bp_receive(arg, &event, 0), -EAGAIN);
+	CHECK_EQ(bp_receive(arg, &event, 10), -ETIMEDOUT);
+}
+
+/* P14: a thread is no other, though it has come to be where that was in memory */
+static void test_after_stop_what_a_thread_that_went_has_taken_is_not_ours(void)
+{
+	struct bp_endpoint *ep = serve(NULL, NULL, addr);
+	int fd = peer_connect(addr);
+	struct bp_event *event;
+
+	WAIT_UNTIL(stats_of(ep).queued_events == 1);
+	task_join(task_start(take_and_go, ep));
+	stop_in_time(ep, 0);
+	task_join(task_start(receive_in_its_place, ep));
+	bp_event_free(out);
+	while (bp_receive(ep, &event, 0) == 0)
+		bp_event_free(event);
+	CHECK_EQ(bp_receive(ep, &event, BP_FOREVER), -EPIPE);
+	peer_close(fd);
+	finish(ep);
+}
+
+/* And who has taken all there is would wait for itself. */
+static void test_after_stop_nobody_waits_for_itself(void)
+{
+	struct bp_endpoint *ep = serve(NULL, NULL, addr);
+	int fd = peer_connect(addr);
+	struct bp_event *event, *next;
+
+	event = next_event(ep, BP_OPENED);
+	stop_in_time(ep, 0);
+	CHECK_EQ(bp_receive(ep, &next, BP_FOREVER), -EPIPE);
+	bp_event_free(event);
+	skip_event(ep, BP_CLOSED);
+	peer_close(fd);
+	finish(ep);
+}
+
 /* P13: what was taken stays valid after the endpoint is gone, and is only memory */
 static void test_after_stop_references_are_only_memory(void)
 {
@@ -133,6 +184,8 @@ int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		TEST(test_after_stop_every_receive_gets_the_same_answer),
+		TEST(test_after_stop_what_a_thread_that_went_has_taken_is_not_ours),
+		TEST(test_after_stop_nobody_waits_for_itself),
 		TEST(test_after_free_closed_was_never_received),
 		TEST(test_after_stop_references_are_only_memory),
 		TEST(test_after_stop_nothing_is_nothing),

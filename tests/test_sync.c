@@ -327,6 +327,60 @@ static void test_thread_that_there_is_no_memory_for_is_an_error(void)
 	CHECK_EQ(bp__thread_start(&thread, SIZE_MAX / 4, look_around, &found) < 0, true);
 }
 
+/* What is compared with it may be older than the thread: an address would not do. */
+enum { IN_LINE = 50, AT_ONCE = 8 };
+
+static atomic_int n_numbered;
+
+static void take_number(void *arg)
+{
+	uint64_t *ret_number = arg;
+
+	*ret_number = bp__this_thread();
+	CHECK_NE(*ret_number, 0);
+	CHECK_EQ(bp__this_thread(), *ret_number);
+	atomic_fetch_add(&n_numbered, 1);
+}
+
+static void take_number_beside_others(void *arg)
+{
+	take_number(arg);
+	WAIT_UNTIL(atomic_load(&n_numbered) == IN_LINE + AT_ONCE);
+}
+
+static void test_thread_has_a_number_that_none_had_before(void)
+{
+	uint64_t numbers[IN_LINE + AT_ONCE + 1];
+	struct task *tasks[AT_ONCE];
+	size_t i, j;
+
+	numbers[IN_LINE + AT_ONCE] = bp__this_thread();
+	for (i = 0; i < IN_LINE; i++)
+		task_join(task_start(take_number, &numbers[i]));
+	for (i = 0; i < AT_ONCE; i++)
+		tasks[i] = task_start(take_number_beside_others, &numbers[IN_LINE + i]);
+	for (i = 0; i < AT_ONCE; i++)
+		task_join(tasks[i]);
+	CHECK_EQ(bp__this_thread(), numbers[IN_LINE + AT_ONCE]);
+	for (i = 0; i < COUNT_OF(numbers); i++)
+		for (j = 0; j < i; j++)
+			CHECK_NE(numbers[i], numbers[j]);
+}
+
+/* Cheap, and behind by a tick of some ms at most; never ahead. */
+static void test_clock_that_is_about_right_is_never_ahead(void)
+{
+	uint64_t until = bp__now_ns() + 30 * BP__MS, before = 0, about, now;
+
+	do {
+		about = bp__about_now_ns();
+		now = bp__now_ns();
+		CHECK(about <= now && about >= before);
+		before = about;
+	} while (now < until);
+	CHECK(bp__about_now_ns() + 20 * BP__MS >= until);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -340,6 +394,8 @@ int main(int argc, char **argv)
 		TEST(test_thread_has_no_signals_of_the_host),
 		TEST(test_thread_has_a_stack_as_large_as_asked_for),
 		TEST(test_thread_that_there_is_no_memory_for_is_an_error),
+		TEST(test_thread_has_a_number_that_none_had_before),
+		TEST(test_clock_that_is_about_right_is_never_ahead),
 	};
 
 	return run_suite("sync", tests, COUNT_OF(tests), argc, argv);

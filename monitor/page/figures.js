@@ -49,6 +49,7 @@ const FIGURES = [
 		],
 	}, {
 		id: "wait", title: "time in queue", format: seconds, log: true,
+		axis: s => s < 100 ? seconds(s) : s + " s",
 		series: [
 			{ label: "max", color: "--pink", values: h => positive(h, "wait_max_ns") },
 			{ label: "p99", color: "--orange", values: h => positive(h, "wait_p99_ns") },

@@ -98,6 +98,7 @@ function showHeader(status)
 	$("trouble").hidden = status.ready;
 	say($("trouble"), status.ready ? "" : status.ready_says);
 	$("budget").firstElementChild.style.width = 100 * Math.min(1, part) + "%";
+	$("budget").hidden = !budget;
 	$("budget").className = part > 0.9 ? "meter high" : "meter";
 	$("budget").setAttribute("aria-valuenow", part.toFixed(3));
 	say($("budget-number"), budget ?

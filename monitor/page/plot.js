@@ -99,6 +99,7 @@ class Plot {
 		const entries = element("div", "legend");
 
 		caption.append(element("h3", "", this.spec.title), entries);
+		caption.firstChild.title = this.spec.title;
 		this.legend = new Legend(entries, this.spec.series, i => this.toggle(i));
 		this.hidden.forEach((hidden, i) => this.legend.show(i, !hidden));
 	}
@@ -173,10 +174,17 @@ class Plot {
 			space: 64,
 			incrs: TIME_STEPS,
 			values: (u, splits, axis, space, step) =>
-			    splits.map(t => timeOfDay(t, step < 60)),
+			    splits.map(t => this.atEdge(t) ? "" : timeOfDay(t, step < 60)),
 			grid: { stroke: () => colors.get("--grid"), width: 1 },
 			ticks: { show: false },
 		};
+	}
+
+	// where the end of the text would be cut off
+	atEdge(t)
+	{
+		return this.chart &&
+		    this.chart.valToPos(t, "x") > this.chart.over.clientWidth - 14;
 	}
 
 	axis(scale, { axis, format, binary })
@@ -188,7 +196,7 @@ class Plot {
 			side: scale === "right" ? 1 : 3,
 			stroke: () => colors.get("--dim"),
 			font: FONT,
-			size: scale === "right" ? 40 : 58,
+			size: scale === "right" ? 40 : 60,
 			gap: 4,
 			space: 30,
 			...this.spec.log ? {
@@ -227,7 +235,7 @@ class Plot {
 			width: this.spec.stacked ? 1 : 1.5,
 			fill: this.spec.stacked ? () => colors.get(s.color) :
 			    s.fill ? () => colors.get(s.color, 0.13) : undefined,
-			paths: this.spec.stacked ? uPlot.paths.stepped({ align: 1 }) : undefined,
+			paths: this.spec.stacked ? uPlot.paths.stepped({ align: -1 }) : undefined,
 			dash: s.dash,
 			points: { show: true, size: 4, filter: alone,
 			    fill: () => colors.get(s.color) },

@@ -197,8 +197,11 @@ const CLOSED = [
 
 /*
  * What has grown, over the time it took, of each row by its key. Over less than a second
- * that would be noise, so until then the last result stays.
+ * that would be noise, so until then the last result stays. A row the server chose for a
+ * while not to send is remembered as long.
  */
+const REMEMBERED_NS = 60e9;
+
 class Growth {
 	constructor(columns)
 	{
@@ -213,24 +216,22 @@ class Growth {
 
 	add(rows, key, at_ns)
 	{
-		const now = new Map();
-
+		for (const [id, old] of this.before)
+			if (at_ns - old.at_ns > REMEMBERED_NS)
+				this.before.delete(id);
 		for (const row of rows) {
 			const old = this.before.get(row[key]);
 			const s = old ? (at_ns - old.at_ns) / 1e9 : 0;
 			const rates = old ? old.rates : {};
 
-			if (old && s < 0.9) {
-				now.set(row[key], old);
-			} else {
+			if (!old || s >= 0.9) {
 				for (const [result, [counter, factor]] of Object.entries(this.columns))
 					rates[result] = !old ? null :
 					    Math.max(0, row[counter] - old.row[counter]) * factor / s;
-				now.set(row[key], { at_ns, row, rates });
+				this.before.set(row[key], { at_ns, row, rates });
 			}
 			Object.assign(row, rates);
 		}
-		this.before = now;
 	}
 }
 
