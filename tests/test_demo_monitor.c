@@ -9,6 +9,7 @@
 #include "peer.h"
 #include "program.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,7 +235,7 @@ static void test_top_shows_a_hostile_peer_as_text(void)
 {
 	char directory[] = "/tmp/bp_demo.XXXXXX", unix_addr[64], url[ADDR_MAX];
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int fd;
+	int fd, here;
 
 	need_monitor();
 	REQUIRE(mkdtemp(directory) != NULL);
@@ -244,9 +245,13 @@ static void test_top_shows_a_hostile_peer_as_text(void)
 	WAIT_UNTIL(program_said(&demo, SAID, "listening on"));
 
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	snprintf(un.sun_path, sizeof un.sun_path, "%s/\033[31m\"\n\302\233<b>", directory);
+	here = open(".", O_RDONLY | O_DIRECTORY);
+	REQUIRE_EQ(chdir(directory), 0);	/* or its name is the longest part */
+	snprintf(un.sun_path, sizeof un.sun_path, "\033[31m\"\n\302\233<b>");
 	REQUIRE_EQ(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
 	unlink(un.sun_path);
+	REQUIRE_EQ(fchdir(here), 0);
+	close(here);
 	snprintf(un.sun_path, sizeof un.sun_path, "%s", unix_addr + 5);
 	REQUIRE_EQ(connect(fd, (struct sockaddr *)&un, sizeof un), 0);
 	peer_send_string(fd, "hello");

@@ -141,6 +141,34 @@ static void test_state_is_reading_while_a_handler_runs(void)
 	finish(ep);
 }
 
+/* Its own events fill all there is for it: whatever it waits for, that is the gate. */
+static void test_state_is_waiting_also_for_its_own_events(void)
+{
+	const struct bp_endpoint_config config = {
+		.qdisc = &bp_qdisc_bytes, .budget = 400000, .conns_max = 1,
+	};
+	const struct bp_conn_config conn_config = { .expect = 2000 };
+	struct bp_conn *conn;
+	uint64_t waits;
+	int fd;
+
+	ep = serve(&config, &conn_config, addr);
+	fd = peer_connect(addr);
+	conn = take_opened(ep);
+	peer_send_until_stuck(fd, 50);
+	check_state(conn, BP_STATE_WAITING);
+	CHECK(conn_detail_of(conn).stats.waiting);
+	waits = detail_of(ep).gate_waits;
+	CHECK(waits > 0);
+	bp_conn_abort(conn, BP_REASON_ABORT);
+	WAIT_UNTIL(detail_of(ep).gate.count == waits);
+	CHECK_EQ(stats_of(ep).waiting, 0);
+	CHECK(conn_detail_of(conn).stats.gate_ns == detail_of(ep).gate_ns);
+	bp_conn_unref(conn);
+	peer_close(fd);
+	finish(ep);
+}
+
 /* One that bp_connect() is still about is none yet. */
 static void test_states_are_those_of_connections_that_are_open(void)
 {
@@ -341,6 +369,7 @@ int main(int argc, char **argv)
 		TEST(test_state_is_the_first_that_holds),
 		TEST(test_state_is_reading_until_the_last_event_is_freed),
 		TEST(test_state_is_reading_while_a_handler_runs),
+		TEST(test_state_is_waiting_also_for_its_own_events),
 		TEST(test_states_are_those_of_connections_that_are_open),
 		TEST(test_each_state_and_refusal_has_a_name),
 		TEST(test_limits_are_those_of_the_discipline),

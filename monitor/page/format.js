@@ -17,8 +17,6 @@ function digits(x)
 {
 	const a = Math.abs(x);
 
-	if (Number.isInteger(x) && a < 1000)
-		return String(x);
 	return x.toFixed(a < 9.995 ? 2 : a < 99.95 ? 1 : 0);
 }
 
@@ -35,7 +33,7 @@ function withPrefix(x, base, units)
 		x /= base;
 		i++;
 	}
-	return digits(x) + " " + units[i];
+	return (i || !Number.isInteger(x) ? digits(x) : x) + " " + units[i];
 }
 
 const bytes = x => !known(x) ? UNKNOWN :
@@ -62,7 +60,7 @@ function seconds(x)
 	if (x >= 100)
 		return lasting(x);
 	if (x >= 0.9995 || x === 0)
-		return digits(x) + " s";
+		return (x && digits(x)) + " s";
 	return withPrefix(x * 1e9, 1000, ["ns", "µs", "ms"]);
 }
 
@@ -121,6 +119,12 @@ function rateIn(unit)
 {
 	// seconds a second are how many do it at a time
 	return unit === "bytes" ? bytesPerSecond : unit === "seconds" ? plain : perSecond;
+}
+
+// As a round number is written where it does not change: 1.50 kB/s is 1.5 kB/s.
+function brief(text)
+{
+	return text.replace(/\.(\d*?)0+(?!\d)/, (all, kept) => kept && "." + kept);
 }
 
 // An element with a class and text; text only, for much of it comes from peers.

@@ -26,6 +26,14 @@ function roundUp(x, binary)
 	return unit * steps.find(step => step * unit >= x * 0.9999);
 }
 
+// Two at least, of ten; null when there is no value.
+function decades(min, max)
+{
+	const to = Math.ceil(Math.log10(max * 1.0001));
+
+	return max ? [10 ** Math.min(to - 2, Math.floor(Math.log10(min))), 10 ** to] : null;
+}
+
 const BINARY_STEPS = Array.from({ length: 50 }, (_, i) => 2 ** i);
 const DECIMAL_STEPS = Array.from({ length: 36 },
     (_, i) => [1, 2, 5][i % 3] * 10 ** (Math.floor(i / 3) - 2));
@@ -313,8 +321,7 @@ class Plot {
 				});
 		});
 		if (this.spec.log)
-			this.decades = max.y ? [10 ** Math.floor(Math.log10(min)),
-			    10 ** Math.ceil(Math.log10(max.y * 1.0001))] : null;
+			this.decades = decades(min, max.y);
 		for (const scale of ["y", "right"])
 			this.tops[scale] = this.top(scale, max[scale]);
 	}
@@ -339,7 +346,7 @@ class Plot {
 		drawEvents(this.chart, this.shared);
 		for (const limit of this.limits)
 			drawLimit(this.chart, { ...limit, alone: !this.spec.series.some(s => s.right),
-			    text: (limit.format || this.spec.format)(limit.value) });
+			    text: brief((limit.format || this.spec.format)(limit.value)) });
 		ctx.restore();
 	}
 
@@ -374,12 +381,6 @@ class Plot {
 		this.area.setAttribute("aria-label",
 		    `${this.spec.title}: ${times.length} samples; now ${now.join(", ")}`);
 	}
-}
-
-// On an axis 1.50 kB/s is 1.5 kB/s.
-function brief(text)
-{
-	return text.replace(/\.(\d*?)0+(?!\d)/, (all, kept) => kept && "." + kept);
 }
 
 // A point that no line reaches is drawn as a dot.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The monitor's page in a real browser, of a real server with real clients. Prints TAP
-and a closing line; "make check-browser" runs it, with the program in ABUSE."""
+and a closing line; "make check-browser" runs it, with the program in ABUSE. By hand,
+those whose name has a word in it: check_page.py WORD..."""
 
 import os
 import signal
@@ -148,8 +149,10 @@ def sorting_and_filtering_connections(world):
 @test
 def closed_connections_are_told_with_their_reason(world):
     page, browser = world.page, world.browser
+    with peer(world.server):
+        wait_until(lambda: len(page.column("open connections", "id")) >= 2, SOON_S, "it")
     world.browser.click("#tab-closed")
-    wait_until(lambda: len(page.column("closed connections", "id")) >= 3, SOON_S, "rows")
+    wait_until(lambda: page.column("closed connections", "id"), SOON_S, "it has closed")
     told = {row["reason"] for row in
             world.server.get("api/v1/connections?state=closed")["rows"]}
     shown = {text.split(":")[0] for text in page.column("closed connections", "reason")}
@@ -320,7 +323,7 @@ def the_console_stayed_empty(world):
 def no_other_host_was_asked(world):
     strange = [url for url in world.asked if not url.startswith((*Server.urls, "data:"))]
     assert strange == [], strange
-    assert len(world.asked) > 50, "the log was not read"
+    assert len(world.asked) > 5, "the log was not read"
 
 
 # ---- running them
@@ -333,6 +336,7 @@ class World:
         self.browser = browser
         self.server = server
         self.said, self.asked = [], []  # on the console, by the browser
+        self.page = None
 
     def open(self):
         self.page = Page(self.browser, self.server.url)
@@ -377,7 +381,8 @@ def out_of_time(*_):
     raise SystemExit(f"not done within {ALL_S} s")
 
 
-def main():
+def main(*words):
+    tests[:] = [t for t in tests if not words or any(w in t.__name__ for w in words)]
     print(f"1..{len(tests)}")
     if lacks():
         skip("there is no " + lacks())
@@ -394,11 +399,14 @@ def main():
         browser = Browser()
         try:
             browser.viewport(1280, 800)
-            failed = run(World(browser, server))
+            world = World(browser, server)
+            if words:
+                world.open()
+            failed = run(world)
         finally:
             browser.quit()
     print(f"{len(tests) - failed} passed, {failed} failed, 0 skipped")
     sys.exit(1 if failed else 0)
 
 
-main()
+main(*sys.argv[1:])

@@ -58,6 +58,7 @@ class Page:
     def __init__(self, browser, url):
         self.browser = browser
         browser.open(url)
+        browser.run("performance.setResourceTimingBufferSize(100000)")
         self.wait_live()
 
     def wait_live(self):
