@@ -11,12 +11,11 @@
 #include "json.h"
 #include "screen.h"
 
+#include <bpthread_stats.h>
+
 #define TOP_SAMPLES 600			/* a second each */
 #define TOP_ROWS 200
-#define TOP_STATES 6
 #define TOP_REASONS 16
-
-extern const char *const top_states[TOP_STATES];
 
 /* A second; what grows is the whole since the server began. */
 struct top_sample {
@@ -43,7 +42,7 @@ struct top_reason {
 struct top_view {
 	char name[80], qdisc[80], says[80], boot[40];
 	bool ready, closing, paused, stalled;
-	double uptime_s, states[TOP_STATES], refused;
+	double uptime_s, states[BP_STATES], refused;
 	double budget, queue_bytes_max, queue_events_max, conns_max;	/* NAN: no limit */
 	struct top_reason closed[TOP_REASONS];
 	int closed_n;

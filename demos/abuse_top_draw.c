@@ -157,16 +157,16 @@ static void draw_states(struct screen *s, const struct top_view *v)
 {
 	double all = 0;
 
-	for (int i = 0; i < TOP_STATES; i++)
+	for (int i = 0; i < BP_STATES; i++)
 		all += v->states[i];
 	screen_print(s, DIM, " %-*s", LABEL, "conns");
 	screen_print(s, BOLD, "%s", told_count(all).s);
 	if (!isnan(v->conns_max))
 		screen_print(s, DIM, " of %s", told_count(v->conns_max).s);
-	for (int i = TOP_STATES - 1; i >= 0; i--)
+	for (int i = BP_STATES - 1; i >= 0; i--)
 		if (v->states[i] > 0)
-			screen_print(s, top_style(top_states[i]), "  %s %s",
-			    told_count(v->states[i]).s, top_states[i]);
+			screen_print(s, top_style(bp_conn_state_name(i)), "  %s %s",
+			    told_count(v->states[i]).s, bp_conn_state_name(i));
 	screen_line(s);
 
 	screen_print(s, DIM, " %-*s", LABEL, "closed");

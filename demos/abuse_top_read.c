@@ -10,10 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-const char *const top_states[TOP_STATES] = {
-	"closing", "throttled", "muted", "waiting", "reading", "idle",
-};
-
 const struct top_sort top_sorts[] = {
 	{ "held_bytes", "held" }, { "received_bytes", "received" },
 	{ "sent_bytes", "sent" }, { "wait_p99_ns", "wait" }, { "out_bytes", "out" },
@@ -84,8 +80,8 @@ bool top_read_status(struct top_view *view, const struct json *json)
 	view->paused = json_true(json, json_member(json, 0, "paused"));
 	view->stalled = json_true(json, json_member(json, 0, "stalled"));
 	view->uptime_s = number(json, 0, "uptime_s");
-	for (int i = 0; i < TOP_STATES; i++)
-		view->states[i] = number(json, states, top_states[i]);
+	for (int i = 0; i < BP_STATES; i++)
+		view->states[i] = number(json, states, bp_conn_state_name(i));
 	read_limits(view, json, json_member(json, 0, "limits"));
 	read_reasons(view, json, json_member(json, 0, "closed"));
 	view->refused = sum(json, json_member(json, 0, "refused"));

@@ -11,12 +11,14 @@
 
 enum screen_style top_style(const char *state)
 {
-	static const enum screen_style styles[TOP_STATES] = {
-		DIM, BAD, WARN, WARN, GOOD, DIM,
+	static const enum screen_style styles[BP_STATES] = {
+		[BP_STATE_CLOSING] = DIM, [BP_STATE_THROTTLED] = BAD,
+		[BP_STATE_MUTED] = WARN, [BP_STATE_WAITING] = WARN,
+		[BP_STATE_READING] = GOOD, [BP_STATE_IDLE] = DIM,
 	};
 
-	for (int i = 0; i < TOP_STATES; i++)
-		if (strcmp(state, top_states[i]) == 0)
+	for (int i = 0; i < BP_STATES; i++)
+		if (strcmp(state, bp_conn_state_name(i)) == 0)
 			return styles[i];
 	return PLAIN;
 }

@@ -75,8 +75,8 @@ struct text told_clock(double seconds)
 void top_line_head(const struct top_view *v, const char *url)
 {
 	printf("%s, %s, at %s\n", v->name, v->qdisc, url);
-	printf("%8s%9s%9s%9s%8s%9s%9s%9s%7s%9s%10s  %s\n", "up", "resident", "held", "queued",
-	    "events", "in", "out", "wait p99", "conns", "waiting", "throttled", "");
+	printf("%8s%9s%9s%9s%8s%9s%9s%9s%7s%9s%10s  %s\n", "up", "resident", "held",
+	    "queued", "events", "in", "out", "wait p99", "conns", "waiting", "throttled", "");
 	printf("%8s%9s%9s%9s%8s%9s%9s%9s\n", "", "MiB", "MiB", "MiB", "", "MB/s", "MB/s",
 	    "ms");
 }
@@ -94,12 +94,13 @@ void top_line(const struct top_view *v)
 	const struct top_sample *last = top_last(v);
 	double all = 0;
 
-	for (int i = 0; i < TOP_STATES; i++)
+	for (int i = 0; i < BP_STATES; i++)
 		all += v->states[i];
 	printf("%8s%9s%9s%9s%8s%9s%9s%9s%7s%9s%10s  %s\n", told_clock(v->uptime_s).s,
 	    scaled(last->resident, MIB, 1).s, scaled(last->held, MIB, 1).s,
 	    scaled(last->queued_bytes, MIB, 1).s, told_count(last->queued_events).s,
 	    scaled(TOP_RATE(v, received), MB, 1).s, scaled(TOP_RATE(v, sent), MB, 1).s,
-	    scaled(last->wait_p99_ns, 1e6, 1).s, told_count(all).s, told_count(v->states[3]).s,
-	    told_count(v->states[1]).s, v->stalled ? "stalled" : v->ready ? "" : v->says);
+	    scaled(last->wait_p99_ns, 1e6, 1).s, told_count(all).s,
+	    told_count(v->states[BP_STATE_WAITING]).s,
+	    told_count(v->states[BP_STATE_THROTTLED]).s, v->stalled ? "stalled" : v->ready ? "" : v->says);
 }

@@ -17,15 +17,15 @@ struct bp_monitor;
 
 /*
  * Serve it where --monitor says: "off" (or NULL), "PORT" of the loopback, "HOST:PORT",
- * or ":PORT", which is any address; "PORT+" takes one of the next 20 ports if PORT is taken. The
- * page is headed by the program's name and what (or NULL). Says where on stdout. Exits
- * when it cannot be as asked; who asked with a "+" goes on without when all of the
- * ports are taken. Returns NULL where there is none.
+ * or ":PORT", which is any address; "PORT+" takes one of the next 20 ports if PORT is
+ * taken. The page is headed by the program's name and what (or NULL). Says where on
+ * stdout. Exits when it cannot be as asked; who asked with a "+" goes on without when
+ * all of the ports are taken. Returns NULL where there is none.
  */
 struct bp_monitor *monitor_start(const struct args_program *program,
     struct bp_endpoint *ep, const char *where, const char *what);
 
-/* The same in silence, but returns 0, or the exit status for what was said on stderr. */
+/* The same in silence; returns 0, or the exit status for what it said on stderr. */
 int monitor_serve(struct bp_monitor **ret_monitor, const struct args_program *program,
     struct bp_endpoint *ep, const char *where, const char *what);
 

@@ -3,18 +3,18 @@
  * assets.h - the files of the page, as they are served. assets.c is made at build time
  * by embed.sh: each file plain, and gzipped for who accepts that, which is every browser.
  */
-#ifndef MONITOR_ASSETS_H
-#define MONITOR_ASSETS_H
+#ifndef BPM_ASSETS_H
+#define BPM_ASSETS_H
 
 #include <stddef.h>
 
-struct monitor_asset {
+struct bpm_asset {
 	const char *path, *type;	/* "/monitor.css", "text/css; charset=utf-8" */
 	const unsigned char *plain, *gzip;
 	size_t plain_size, gzip_size;	/* bytes */
 };
 
-extern const struct monitor_asset monitor_assets[];
-extern const size_t monitor_n_assets;
+extern const struct bpm_asset bpm_assets[];
+extern const size_t bpm_n_assets;
 
-#endif /* MONITOR_ASSETS_H */
+#endif /* BPM_ASSETS_H */

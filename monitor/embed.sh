@@ -16,7 +16,7 @@ export LC_ALL=C
 monitor=${1:?usage: embed.sh SRCDIR}/monitor
 uplot=$monitor/vendor/uPlot
 page=$monitor/page
-scripts='format history overlay plot figures tables server board page'
+scripts='format history scales overlay plot figures tables server board page'
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -76,10 +76,10 @@ cat <<'END'
 #define ASSET(path, type, name) \
 	{ path, type "; charset=utf-8", name##_plain, name##_gzip, \
 	    sizeof name##_plain, sizeof name##_gzip }
-const struct monitor_asset monitor_assets[] = {
+const struct bpm_asset bpm_assets[] = {
 	ASSET("/", "text/html", html),
 	ASSET("/monitor.js", "text/javascript", js),
 	ASSET("/monitor.css", "text/css", css),
 };
-const size_t monitor_n_assets = sizeof monitor_assets / sizeof *monitor_assets;
+const size_t bpm_n_assets = sizeof bpm_assets / sizeof *bpm_assets;
 END

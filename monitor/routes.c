@@ -176,8 +176,8 @@ static bool page_asset(struct request *request, enum MHD_Result *ret)
 	const char *vary = request->path[1] ? "Accept-Encoding"
 	    : "Accept, Accept-Encoding";
 
-	for (size_t i = 0; i < monitor_n_assets; i++) {
-		const struct monitor_asset *asset = &monitor_assets[i];
+	for (size_t i = 0; i < bpm_n_assets; i++) {
+		const struct bpm_asset *asset = &bpm_assets[i];
 
 		if (strcmp(asset->path, request->path) != 0)
 			continue;

@@ -285,8 +285,10 @@ static uint64_t read_deadline_ns(const struct bp__inbox *in)
 	int ms = in->in_header ? config->header_ms : config->frame_ms;
 	uint64_t deadline;
 
-	if (in->began_ns == 0 || ms < 0)
+	if (in->began_ns == 0)
 		return 0;
+	if (ms < 0)
+		return BP__NEVER;	/* it has begun all the same */
 	deadline = in->began_ns + (uint64_t)ms * BP__MS
 	    + waited_ns(in) - in->waited_ns;
 	/* the lowest bit tells which of the two it is */

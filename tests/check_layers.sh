@@ -78,5 +78,22 @@ users_see_public_headers_only()
 check "every file of src is in a layer" every_file_has_a_layer
 check "no layer includes a later one" no_layer_includes_a_later_one
 check "a discipline has no lock, thread or socket" disciplines_are_plain_data
+# The monitor is one of them; its own names are bpm_, so that none is by chance another's.
+monitor_sees_public_headers_only()
+{
+	for file in monitor/*.[ch]; do
+		for included in $(own_includes "$file"); do
+			test "$included" = config.h || test -f "monitor/$included" ||
+			    echo "$file includes $included"
+		done
+		grep -n 'bp__' "$file" | sed "s|^|$file:|"
+		sed -n 's/^#[ 	]*include[ 	]*<\(bpthread[^>]*\)>.*/\1/p' "$file" |
+		while read -r included; do
+			test -f "include/$included" || echo "$file includes $included"
+		done
+	done
+}
+
 check "demos and examples see the public headers only" users_see_public_headers_only
+check "the monitor sees the public headers only" monitor_sees_public_headers_only
 plan

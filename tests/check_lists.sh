@@ -18,6 +18,8 @@ all_are_named()
 
 check "headers are in Makefile.am" all_are_named include/*.h
 check "the library's sources are in Makefile.am" all_are_named src/*.[ch]
+check "the monitor's files are in Makefile.am" all_are_named \
+    monitor/*.[ch] monitor/*.sh monitor/page/* monitor/vendor/*/*
 check "the demos' sources are in Makefile.am" all_are_named demos/*.[ch]
 check "suites, helpers and checks are in Makefile.am" all_are_named \
     tests/*.[ch] tests/*.sh tests/examples/*.c

@@ -1,14 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The ABI: what the headers declare, what the shared library exports and what
-# symbols.list says are the same names. A change of the ABI shows as a change of
-# that list. Runs in the build tree.
+# The ABI: what the headers declare, what the shared libraries export and what
+# symbols.list and symbols_monitor.list say are the same names. A change of the ABI shows
+# as a change of those lists. Runs in the build tree.
 
 . "${srcdir:-.}/tests/tap.sh"
-list=${srcdir:-.}/tests/symbols.list
-shared=.libs/libbpthread.so
-static=.libs/libbpthread.a
+tests=${srcdir:-.}/tests
 
 # One statement at a time: a function's name stands before its first parenthesis,
 # variables stand between commas.
@@ -32,32 +30,48 @@ declared()
 # __odr_asan: what AddressSanitizer adds to find a variable defined twice.
 exported()
 {
-	${NM:-nm} -D --defined-only "$shared" | awk '{ print $NF }' |
+	${NM:-nm} -D --defined-only "$1" | awk '{ print $NF }' |
 	    grep -v '^__odr_asan' | sort -u
 }
 
-# A line that begins with < is missing, one with > is not in the list.
-same_as_list()
+# A line that begins with < is missing, one with > is not in the lists.
+declared_as_listed()
 {
-	"$1" | diff "$list" -
+	sort "$tests/symbols.list" "$tests/symbols_monitor.list" >"$tap_scratch/lists"
+	declared | diff "$tap_scratch/lists" -
 }
 
-static_names_are_ours()
+exported_as_listed()
 {
-	${NM:-nm} -g --defined-only "$static" | awk 'NF == 3 { print $NF }' |
-	    grep -v -e '^bp_' -e '^__odr_asan'
+	exported "$1" | diff "$2" -
+}
+
+# not_ours LIBRARY PREFIX: what a program that is linked with it might have, too.
+not_ours()
+{
+	${NM:-nm} -g --defined-only "$1" | awk 'NF == 3 { print $NF }' |
+	    grep -v -e "^$2" -e '^__odr_asan'
 	return 0
 }
 
-check "the headers declare what symbols.list names" same_as_list declared
-if test -f $shared; then
-	check "the shared library exports what symbols.list names" same_as_list exported
-else
-	skip "the shared library exports what symbols.list names" "it was not built"
-fi
-if test -f $static; then
-	check "every global name of the static library begins with bp_" static_names_are_ours
-else
-	skip "every global name of the static library begins with bp_" "it was not built"
-fi
+# check_library NAME LIST PREFIX
+check_library()
+{
+	sentence="$1.so exports what ${2##*/} names"
+	if test -f ".libs/$1.so"; then
+		check "$sentence" exported_as_listed ".libs/$1.so" "$2"
+	else
+		skip "$sentence" "it was not built"
+	fi
+	sentence="every global name of $1.a begins with bp"
+	if test -f ".libs/$1.a"; then
+		check "$sentence" not_ours ".libs/$1.a" "$3"
+	else
+		skip "$sentence" "it was not built"
+	fi
+}
+
+check "the headers declare what the lists name" declared_as_listed
+check_library libbpthread "$tests/symbols.list" bp_
+check_library libbpthread-monitor "$tests/symbols_monitor.list" 'bpm\{0,1\}_'
 plan

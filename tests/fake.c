@@ -89,7 +89,7 @@ static void answer(int fd, const char *path)
 {
 	char deep[2000];
 
-	switch (fake.behaviour) {
+	switch ((enum behaviour)atomic_load(&fake.behaviour)) {
 	case HOSTILE:
 		return answer_json(fd, hostile_answer(path));
 	case NOT_FOUND:

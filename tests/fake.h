@@ -27,7 +27,7 @@ extern struct fake {
 	int listener;
 	atomic_int behaviour, served;
 	atomic_bool over;
-	char last[2048];		/* head of the first request; once served */
+	char last[2048];		/* head of the first request; to be read after the end */
 	struct task *task;
 } fake;
 

@@ -20,3 +20,18 @@ $CC -Wall -Werror -o "$scratch/program" "$program" \
 $CC -Wall -Werror -o "$scratch/program" "$program" \
     $(pkg-config --cflags --static --libs libbpthread)
 echo "installcheck: ${program##*/} builds with pkg-config"
+
+test -f "$destdir$pkgconfigdir/libbpthread-monitor.pc" || exit 0
+cat >"$scratch/watched.c" <<'END'
+#include <bpthread_monitor.h>
+
+int main(void)
+{
+	struct bp_monitor *monitor = NULL;
+
+	return bp_monitor_start(&monitor, NULL, NULL, NULL) != -EINVAL;
+}
+END
+$CC -Wall -Werror -o "$scratch/watched" "$scratch/watched.c" \
+    $(pkg-config --cflags --libs libbpthread-monitor)
+echo "installcheck: a program that is watched builds with pkg-config"

@@ -154,6 +154,7 @@ static inline void rig_fini(struct rig *rig)
 	CHECK_EQ(rig->q.shown, 0);
 	CHECK_EQ(rig->q.reading, 0);
 	CHECK_EQ(rig->q.promised, 0);
+	CHECK_EQ(rig->q.busy.n, 0);
 	CHECK_EQ(rig->q.pool.idle_bytes, 0);
 	CHECK_EQ(atomic_load(&rig->gone), 0);
 	bp__qdisc_unref(&rig->q);

@@ -110,6 +110,24 @@ static void test_state_is_reading_until_the_last_event_is_freed(void)
 	finish(ep);
 }
 
+/* The reaper may have no deadline to look at: it has begun all the same. */
+static void test_state_is_reading_also_where_a_frame_may_take_for_ever(void)
+{
+	struct bp_conn_config config = framed();
+	struct bp_conn *conn;
+	int fd;
+
+	config.header_ms = config.frame_ms = BP_FOREVER;
+	ep = serve(NULL, &config, addr);
+	fd = peer_connect(addr);
+	conn = take_opened(ep);
+	send_begun_frame(fd);
+	check_state(conn, BP_STATE_READING);
+	bp_conn_unref(conn);
+	peer_close(fd);
+	finish(ep);
+}
+
 static atomic_bool go_on;
 
 static void wait_to_go_on(struct bp_conn *conn, struct bp_buf *buf, struct seen *seen)
@@ -368,6 +386,7 @@ int main(int argc, char **argv)
 	static const struct test tests[] = {
 		TEST(test_state_is_the_first_that_holds),
 		TEST(test_state_is_reading_until_the_last_event_is_freed),
+		TEST(test_state_is_reading_also_where_a_frame_may_take_for_ever),
 		TEST(test_state_is_reading_while_a_handler_runs),
 		TEST(test_state_is_waiting_also_for_its_own_events),
 		TEST(test_states_are_those_of_connections_that_are_open),

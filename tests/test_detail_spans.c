@@ -3,9 +3,7 @@
  * test_detail_spans.c - how long things lasted, as bp_endpoint_detail() adds it up: that
  * events were with the application, that readers waited for room, that connections were
  * muted, throttled, and that nobody was accepted. Each is told also while it goes on,
- * and stands still when it is over.
- *
- * What is told lies between what the test measures within and around it.
+ * stands still when it is over, and lies between what is measured within and around it.
  */
 #include "config.h"
 
@@ -192,7 +190,7 @@ static void test_gate_is_the_time_readers_wait_for_room(void)
 	peer_send_u32be(fd, bytes, 10);
 	WAIT_UNTIL(stats_of(ep).queued_events == 1);
 	detail = detail_of(ep);
-	CHECK(detail.gate_ns == 0 && detail.gate_waits == 0 && detail.gate.count == 0);
+	CHECK(detail.gate_waits == 0 && detail.gate_ns == 0);
 	for (unsigned i = 1; i <= 2; i++) {
 		began = now_ns();
 		peer_send_u32be(fd, bytes, 10);
@@ -222,18 +220,20 @@ static void test_gate_is_the_time_readers_wait_for_room(void)
 static void test_gate_counts_waits_that_were_in_vain(void)
 {
 	const struct bp_endpoint_config config = {
-		.budget = 800000, .conns_max = 2, .qdisc = &bp_qdisc_bytes,
+		.budget = 500000, .conns_max = 2, .qdisc = &bp_qdisc_bytes,
 	};
 	struct bp_conn_config conn_config = framed();
 	struct bp_endpoint_detail detail;
+	struct bp_event *event;
 	struct bp_conn *conn;
 	int fd;
 
 	ep = serve(&config, &conn_config, addr);
 	fd = peer_connect(addr);
 	conn = take_opened(ep);
-	for (int i = 0; i < 3; i++)		/* there is room for two */
-		peer_send_u32be(fd, bytes, sizeof bytes);
+	peer_send_u32be(fd, bytes, sizeof bytes);
+	peer_send_u32be(fd, bytes, sizeof bytes);	/* there is room for one */
+	event = next_event(ep, BP_RECEIVED);
 	WAIT_UNTIL(detail_of(ep).gate_ns > 10 * MS);
 	bp_conn_abort(conn, BP_REASON_ABORT);
 	WAIT_UNTIL(detail_of(ep).gate.count == 1);
@@ -242,6 +242,7 @@ static void test_gate_counts_waits_that_were_in_vain(void)
 	CHECK(detail.gate.max == detail.gate_ns && detail.gate_ns > 10 * MS);
 	CHECK(conn_detail_of(conn).stats.gate_ns == detail.gate_ns);
 	CHECK_EQ(detail.stats.waiting, 0);
+	bp_event_free(event);
 	bp_conn_unref(conn);
 	peer_close(fd);
 	finish(ep);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_detail_storm.c - what bp_endpoint_detail() tells while everything moves: no
- * counter shrinks, none is ahead of what it follows; and when all is over, each total is that
- * of the connections that were. And a stall, which is told while it lasts.
+ * counter shrinks, none is ahead of what it follows; and when all is over, each total is
+ * that of the connections that were. And a stall, which is told while it lasts.
  */
 #include "config.h"
 

@@ -28,10 +28,9 @@ static void pass_ms(uint64_t ms)
 	WAIT_UNTIL(now_ns() >= until);
 }
 
-static bool is_about(uint64_t told, uint64_t true_value, unsigned part)
+static bool is_about(uint64_t told, uint64_t value)
 {
-	return told >= true_value - true_value / part
-	    && told <= true_value + true_value / part;
+	return told >= value - value / 16 && told <= value + value / 16;
 }
 
 /* ---- what came ------------------------------------------------------------ */
@@ -109,9 +108,9 @@ static void check_sizes(void)
 	check_buckets(&detail.frame, size_buckets);
 	CHECK_EQ(detail.frame.max, 270000);
 	CHECK_EQ(detail.frame.count, detail.stats.received_events);
-	CHECK(is_about(detail.frame.sum, sum, 16));
-	CHECK(is_about(detail.frame.p50, 7, 16));
-	CHECK(is_about(detail.frame.p99, 270000, 16));
+	CHECK(is_about(detail.frame.sum, sum));
+	CHECK(is_about(detail.frame.p50, 7));
+	CHECK(is_about(detail.frame.p99, 270000));
 }
 
 static int send_sizes(const struct bp_conn_config *config)
@@ -248,7 +247,6 @@ static void test_wait_is_from_arrival_until_it_is_received(void)
 	CHECK_EQ(detail.wait.count, 2);
 	CHECK_GE(detail.wait.max, QUEUED_MS * MS);
 	CHECK(detail.wait.max <= most && most <= now_ns() - began);
-	CHECK_EQ(detail.stats.wait_max_ns, detail.wait.max);
 	CHECK_EQ(detail.stats.wait_p50_ns, detail.wait.p50);
 	CHECK_EQ(detail.stats.wait_p99_ns, detail.wait.p99);
 	skip_event(ep, BP_RECEIVED);
@@ -305,11 +303,21 @@ static void wait_to_go_on(struct bp_conn *conn, struct bp_buf *buf, struct seen 
 	WAIT_UNTIL(atomic_load(&go_on));
 }
 
+static struct bp_conn *second;
+
+static void keep_conn(struct bp_conn *conn, struct bp_buf *buf, struct seen *seen)
+{
+	(void)buf, (void)seen;
+	second = bp_conn_ref(conn);
+}
+
 /* The second frame has come, but the first one's handler has the only slot. */
 static void test_wait_for_a_handler_is_that_for_its_turn(void)
 {
 	const struct bp_endpoint_config config = { .handlers_max = 1 };
-	struct seen seen[2] = { { .on_received = wait_to_go_on }, { 0 } };
+	struct seen seen[2] = {
+		{ .on_received = wait_to_go_on }, { .on_received = keep_conn },
+	};
 	struct bp_conn_config conn_config = framed();
 	struct bp_endpoint_detail detail;
 	uint64_t began;
@@ -335,6 +343,8 @@ static void test_wait_for_a_handler_is_that_for_its_turn(void)
 	CHECK_EQ(detail.wait.count, 2);
 	CHECK_GE(detail.wait.max, QUEUED_MS * MS);
 	CHECK_LE(detail.wait.max, now_ns() - began);
+	CHECK_GE(conn_detail_of(second).wait_p50_ns, QUEUED_MS * MS * 4 / 5);
+	bp_conn_unref(second);
 	for (int i = 0; i < 2; i++)
 		peer_close(fds[i]);
 	finish(ep);
@@ -347,7 +357,6 @@ static void test_each_wait_of_a_send_is_counted(void)
 	struct bp_conn_config config = narrow_config();
 	struct bp_endpoint_detail detail;
 	struct bp_conn *conn;
-	uint64_t around;
 	int fd;
 
 	ep = serve(NULL, &config, addr);
@@ -363,14 +372,9 @@ static void test_each_wait_of_a_send_is_counted(void)
 	detail = detail_of(ep);
 	CHECK_GE(detail.send.count, 1);
 	CHECK_GE(detail.send.max, 49 * MS);
-	around = now_ns();
 	CHECK_EQ(bp_conn_wait_unthrottled(conn, 150), -ETIMEDOUT);
-	around = now_ns() - around;
 	CHECK_EQ(detail_of(ep).send.count, detail.send.count + 1);
 	CHECK(detail_of(ep).send.max >= 149 * MS);
-	CHECK(detail_of(ep).send.max <= around || around < detail.send.max);
-	CHECK_EQ(detail_of(ep).wait.count, 1);	/* those of OPENED, not of sends */
-	CHECK_EQ(detail_of(ep).gate.count, 0);
 	bp_conn_abort(conn, BP_REASON_ABORT);
 	bp_conn_unref(conn);
 	peer_close(fd);

@@ -8,6 +8,7 @@
 
 #include "histogram.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 enum { VALUES = 20000 };
@@ -215,6 +216,39 @@ static void test_threads_may_record_at_once(void)
 	CHECK(within(told.p50, 200000, 16));
 }
 
+enum { ROUNDS = 20000 };
+
+static atomic_uint arrived;		/* of two, in all rounds so far */
+
+/* Both at once, round by round; the larger one must not get lost. */
+static void record_by_turns(void *arg)
+{
+	unsigned own = (unsigned)(uintptr_t)arg;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		atomic_fetch_add(&arrived, 1);
+		while (atomic_load(&arrived) < 4 * i + 2)
+			sched_yield();
+		bp__histogram_record(&histogram, 2 * i + own, 1);
+		atomic_fetch_add(&arrived, 1);
+		while (atomic_load(&arrived) < 4 * i + 4)
+			sched_yield();
+		CHECK(atomic_load(&histogram.max) >= 2 * i + 1);
+	}
+}
+
+static void test_the_largest_of_two_at_once_is_kept(void)
+{
+	struct task *tasks[2];
+
+	begin();
+	for (uintptr_t i = 0; i < 2; i++)
+		tasks[i] = task_start(record_by_turns, (void *)i);
+	for (size_t i = 0; i < 2; i++)
+		task_join(tasks[i]);
+	CHECK_EQ(atomic_load(&histogram.max), 2 * ROUNDS - 1);
+}
+
 /* ---- since the last look -------------------------------------------------- */
 
 static void test_recent_is_what_came_since_the_last_look(void)
@@ -349,6 +383,7 @@ int main(int argc, char **argv)
 		TEST(test_percentiles_have_the_right_rank),
 		TEST(test_many_at_once_count_as_many),
 		TEST(test_threads_may_record_at_once),
+		TEST(test_the_largest_of_two_at_once_is_kept),
 		TEST(test_recent_is_what_came_since_the_last_look),
 		TEST(test_tally_records_each_value_as_often_as_it_came),
 		TEST(test_rough_times_are_right_within_a_fifth),

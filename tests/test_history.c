@@ -268,19 +268,19 @@ static void test_history_is_told_from_a_moment_on_and_the_latest_of_it(void)
 static void test_history_leaves_out_seconds_that_were_missed(void)
 {
 	atomic_store(&missed_at, 7);
-	atomic_store(&missed, 4);		/* so the tenth is among them */
+	atomic_store(&missed, 24);		/* the tenth, 20th and 30th among them */
 	begin_made_up(20);			/* looks */
-	await_last(BP_EVERY_SECOND, 100 + 24);
+	await_last(BP_EVERY_SECOND, 100 + 44);
 	REQUIRE_EQ(read_all(BP_EVERY_SECOND), 21);
 	CHECK_EQ(samples[7].received_bytes, 100 + 7);
-	CHECK_EQ(samples[8].received_bytes, 100 + 12);
-	CHECK_EQ(samples[9].received_bytes, 100 + 13);
-	/* the tenth comes late, the twentieth when it should */
+	CHECK_EQ(samples[8].received_bytes, 100 + 32);
+	CHECK_EQ(samples[9].received_bytes, 100 + 33);
+	/* the tenth comes late, the 40th when it should */
 	REQUIRE_EQ(read_all(BP_EVERY_10_SECONDS), 3);
-	check_counters(&samples[1], 12);
+	check_counters(&samples[1], 32);
 	check_levels(&samples[1], level_at(3));
-	check_counters(&samples[2], 20);
-	check_levels(&samples[2], level_at(13));
+	check_counters(&samples[2], 40);
+	check_levels(&samples[2], level_at(33));
 	end();
 }
 

@@ -194,9 +194,9 @@ static void check_write(const char *text, const char *expected)
 	json_write(&json, 0, file);
 	fclose(file);
 	CHECK_STR(out, expected);
+	json_free(&json);
 	CHECK_EQ(try_text(out), 0);
 	free(out);
-	json_free(&json);
 }
 
 static void test_json_writes_a_value_on_one_line_in_ascii(void)

@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct program top;
 
@@ -81,6 +82,25 @@ static void test_top_shows_no_byte_that_a_terminal_would_obey(void)
 	fake_end();
 }
 
+/* As wide as it is told that the terminal is, whatever there is to be shown. */
+static void test_top_cuts_what_is_too_wide(void)
+{
+	char *line = top.text[SAID];
+	size_t len;
+
+	setenv("COLUMNS", "40", 1);
+	fake_begin(HOSTILE);
+	RUN("-1", fake.url);
+	CHECK_EQ(program_await(&top, 8000), 0);
+	CHECK(program_lines(&top, SAID) > 10);
+	fake_take_out_glyphs(line);
+	for (; *line; line += len + (line[len] == '\n')) {
+		len = strcspn(line, "\n");
+		CHECK_LE(len, 40);
+	}
+	fake_end();
+}
+
 static void test_top_asks_as_http_wants_it(void)
 {
 	char expected[ADDR_MAX + 64], url[ADDR_MAX + 32];
@@ -89,11 +109,11 @@ static void test_top_asks_as_http_wants_it(void)
 	snprintf(url, sizeof url, "%sbelow/it", fake.url);
 	RUN("-1", url);
 	CHECK_EQ(program_await(&top, 8000), 0);
+	fake_end();
 	snprintf(expected, sizeof expected, "\r\nHost: %s\r\n", fake.addr);
 	CHECK(strncmp(fake.last, "GET /below/it/api/v1/status HTTP/1.", 35) == 0);
 	CHECK(strstr(fake.last, expected) != NULL);
 	CHECK_EQ(fake.served, 3);
-	fake_end();
 }
 
 static void test_top_asks_a_server_on_ipv6(void)
@@ -105,8 +125,8 @@ static void test_top_asks_a_server_on_ipv6(void)
 	snprintf(host, sizeof host, "\r\nHost: %s\r\n", fake.addr);
 	RUN("-1", fake.addr);
 	CHECK_EQ(program_await(&top, 8000), 0);
-	CHECK(strstr(fake.last, host) != NULL);
 	fake_end();
+	CHECK(strstr(fake.last, host) != NULL);
 }
 
 /* ---- trouble ------------------------------------------------------------- */
@@ -180,7 +200,7 @@ static void test_top_writes_a_line_a_second_and_tries_again(void)
 	fake_begin_again();
 	WAIT_UNTIL(program_lines(&top, SAID) > lines);
 	CHECK_EQ(program_stop(&top, SIGTERM), 0);
-	CHECK_LE(program_lines(&top, COMPLAINED), 2);	/* it, and perhaps "cut off" before */
+	CHECK_LE(program_lines(&top, COMPLAINED), 2);	/* it may be cut off before */
 	CHECK(strstr(top.text[SAID], "\033") == NULL);
 	fake_end();
 }
@@ -191,6 +211,7 @@ int main(int argc, char **argv)
 		TEST(test_top_once_shows_what_the_server_says),
 		TEST(test_top_once_writes_one_object_of_json),
 		TEST(test_top_shows_no_byte_that_a_terminal_would_obey),
+		TEST(test_top_cuts_what_is_too_wide),
 		TEST(test_top_asks_as_http_wants_it),
 		TEST(test_top_asks_a_server_on_ipv6),
 		TEST_WITHIN(test_top_says_what_is_no_monitor, 30),

@@ -23,14 +23,14 @@ const state = {
 	timer: 0,
 };
 
-/* ---- plots ------------------------------------------------------------------------ */
+/* ---- plots ------------------------------------------------------------------- */
 
 const hidden = new Set();
 
 const shared = {
 	window: [0, 1],
 	zero: 0,
-	marks: EVENTS.map(() => []),	// of each kind, spans of time in which it was so
+	marks: EVENTS.map(() => []),	// of each kind, spans of time
 	hidden,
 	hide(name, yes)
 	{
@@ -63,7 +63,8 @@ function setWindow()
 {
 	const history = ring(), times = history.times(state.zero);
 	const from = times[0], to = times[times.length - 1];
-	const width = WINDOWS.find(w => w >= choices.range || w >= to - from) || choices.range;
+	const width = WINDOWS.find(w => w >= choices.range || w >= to - from) ||
+	    choices.range;
 
 	shared.zero = state.zero;
 	shared.window = times.length ? [to - width, to] :
@@ -122,7 +123,7 @@ function draw()
 	showEvents();
 }
 
-/* ---- graphs of metrics ------------------------------------------------------------- */
+/* ---- graphs of metrics ------------------------------------------------------- */
 
 function addGraph(name)
 {

@@ -9,29 +9,34 @@ const NS = 1e-9;
 
 const FIGURES = [
 	{
-		id: "memory", title: "memory", format: bytes, binary: true, least: 1 << 20,
+		id: "memory", title: "memory",
+		format: bytes, binary: true, least: 1 << 20,
 		series: [
 			{ label: "resident", color: "--blue", fill: true,
 			    values: h => h.gauge("resident_bytes") },
-			{ label: "held", color: "--orange", values: h => h.gauge("held_bytes") },
+			{ label: "held", color: "--orange",
+			    values: h => h.gauge("held_bytes") },
 		],
 		limits: [
 			{ label: "budget", value: s => s.limits.budget_bytes },
 			{ label: "limit", value: s => s.limits.resident_bytes },
 		],
 	}, {
-		id: "throughput", title: "throughput", format: bytesPerSecond, least: 1000,
+		id: "throughput", title: "throughput",
+		format: bytesPerSecond, least: 1000,
 		series: [
 			{ label: "in", color: "--blue", fill: true,
 			    values: h => h.rate("received_bytes") },
-			{ label: "out", color: "--orange", values: h => h.rate("sent_bytes") },
+			{ label: "out", color: "--orange",
+			    values: h => h.rate("sent_bytes") },
 		],
 	}, {
 		id: "queue", title: "queue", format: bytes, binary: true, least: 1024,
 		series: [
 			{ label: "bytes", color: "--blue", fill: true,
 			    values: h => h.gauge("queued_bytes") },
-			{ label: "events", color: "--pink", right: true, format: count, least: 4,
+			{ label: "events", color: "--pink", right: true,
+			    format: count, least: 4,
 			    values: h => h.gauge("queued_events") },
 		],
 		limits: [
@@ -51,12 +56,16 @@ const FIGURES = [
 		id: "wait", title: "time in queue", format: seconds, log: true,
 		axis: s => s < 100 ? seconds(s) : s + " s",
 		series: [
-			{ label: "max", color: "--pink", values: h => positive(h, "wait_max_ns") },
-			{ label: "p99", color: "--orange", values: h => positive(h, "wait_p99_ns") },
-			{ label: "p50", color: "--blue", values: h => positive(h, "wait_p50_ns") },
+			{ label: "max", color: "--pink",
+			    values: h => positive(h, "wait_max_ns") },
+			{ label: "p99", color: "--orange",
+			    values: h => positive(h, "wait_p99_ns") },
+			{ label: "p50", color: "--blue",
+			    values: h => positive(h, "wait_p50_ns") },
 		],
 	}, {
-		id: "states", title: "connections", format: count, stacked: true, least: 4,
+		id: "states", title: "connections",
+		format: count, stacked: true, least: 4,
 		series: STATES.slice().reverse().map(state => ({ label: state,
 		    color: "--" + state, values: h => h.gauge("state_" + state) })),
 		limits: [{ label: "at most", value: s => s.limits.connections }],
@@ -80,8 +89,11 @@ function figureOf(metric)
 		format: counter ? rateIn(metric.unit) : valueIn(metric.unit),
 		binary: !counter && metric.unit === "bytes",
 		least: metric.unit === "seconds" ? 1e-3 : 1,
-		series: [{ label: counter ? "a second" : "now", color: "--blue", fill: true,
-		    values: h => counter ? h.rate("value") : h.gauge("value") }],
+		series: [{
+			label: counter ? "a second" : "now",
+			color: "--blue", fill: true,
+			values: h => counter ? h.rate("value") : h.gauge("value"),
+		}],
 	};
 }
 
@@ -106,9 +118,10 @@ function columnsNow(status, metrics)
 
 	for (const [column, name] of Object.entries(METRIC_OF)) {
 		const metric = metrics.get(name);
+		const factor = column.endsWith("_ns") ? 1e9 : 1;
 
 		if (metric)
-			columns[column] = metric.value * (column.endsWith("_ns") ? 1e9 : 1);
+			columns[column] = metric.value * factor;
 	}
 	for (const state of STATES)
 		columns["state_" + state] = status.states[state];

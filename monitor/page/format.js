@@ -49,7 +49,7 @@ const count = x => !known(x) ? UNKNOWN :
 const perSecond = x => !known(x) ? UNKNOWN :
 	(x && Math.abs(x) < 1000 ? digits(x) : grouped(x)) + "/s";
 
-const plain = x => !known(x) ? UNKNOWN : digits(x);
+const plain = x => !known(x) ? UNKNOWN : x ? digits(x) : "0";
 
 const percent = x => !known(x) ? UNKNOWN : Math.round(100 * x) + " %";
 
@@ -118,7 +118,8 @@ function valueIn(unit)
 function rateIn(unit)
 {
 	// seconds a second are how many do it at a time
-	return unit === "bytes" ? bytesPerSecond : unit === "seconds" ? plain : perSecond;
+	return unit === "bytes" ? bytesPerSecond :
+	    unit === "seconds" ? plain : perSecond;
 }
 
 // As a round number is written where it does not change: 1.50 kB/s is 1.5 kB/s.

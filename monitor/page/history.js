@@ -27,7 +27,7 @@ class History {
 		return this.columns.at_ns.length;
 	}
 
-	// Where samples are missing a row of nulls keeps a line from being drawn across.
+	// Where samples are missing a row of nulls keeps lines from being drawn across.
 	take(columns)
 	{
 		const names = Object.keys(columns), at = columns.at_ns;
@@ -57,15 +57,18 @@ class History {
 	// The plots' last point, until there is a sample.
 	provisional(values)
 	{
-		this.latest = values && values.at_ns - this.since > 0.05e9 ? values : null;
+		const later = values && values.at_ns - this.since > 0.05e9;
+
+		this.latest = later ? values : null;
 	}
 
 	gauge(name, factor = 1)
 	{
-		const column = (this.columns[name] || []).map(x => x === null ? x : x * factor);
+		const scaled = x => known(x) ? x * factor : null;
+		const column = (this.columns[name] || []).map(scaled);
 
 		if (this.latest)
-			column.push(known(this.latest[name]) ? this.latest[name] * factor : null);
+			column.push(scaled(this.latest[name]));
 		return column;
 	}
 
@@ -74,22 +77,22 @@ class History {
 	{
 		const column = this.gauge(name);
 
-		return column.map((x, i) => i === 0 || x === null || column[i - 1] === null ?
-		    null : Math.max(0, x - column[i - 1]));
+		return column.map((x, i) => x === null || !known(column[i - 1]) ? null :
+		    Math.max(0, x - column[i - 1]));
 	}
 
-	// Of the provisional point it is that since the sample before last, as a rate over an
-	// instant would jump.
+	// Of the provisional point it is that since the sample before last: over an
+	// instant it would jump.
 	rate(name, factor = 1)
 	{
 		const at = this.gauge("at_ns"), column = this.gauge(name);
 
 		return column.map((x, i) => {
-			const back = this.latest && i === column.length - 1 && known(column[i - 2]) ?
-			    2 : 1;
+			const newest = this.latest && i === column.length - 1;
+			const k = newest && known(column[i - 2]) ? i - 2 : i - 1;
 
-			return x === null || !known(column[i - back]) ? null :
-			    Math.max(0, x - column[i - back]) / (at[i] - at[i - back]) * 1e9 * factor;
+			return x === null || !known(column[k]) ? null :
+			    Math.max(0, x - column[k]) / (at[i] - at[k]) * 1e9 * factor;
 		});
 	}
 
@@ -104,7 +107,7 @@ class History {
 
 const EVENTS = [
 	{ label: "throttled", color: "--throttled", column: "throttles", format: count,
-	    help: "a peer did not read what it was sent, and sending to it had to wait" },
+	    help: "a peer did not read what it was sent, so sending to it waited" },
 	{ label: "gate closed", color: "--waiting", column: "gate_waits", format: count,
 	    help: "a reader waited at the gate, for room or its turn: backpressure" },
 	{ label: "accept paused", color: "--muted", column: "paused_ns",

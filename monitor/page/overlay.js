@@ -11,7 +11,7 @@
 const LANE = 4;			// of each kind of events, CSS pixels
 const APART = 24;		// between two lines where events begin
 
-/* ---- colours: of the stylesheet, as a canvas wants them -------------------------- */
+/* ---- colours: of the stylesheet, as a canvas wants them ---------------------- */
 
 const colors = {
 	known: new Map(),
@@ -25,9 +25,9 @@ const colors = {
 			const probe = document.body.appendChild(element("i"));
 
 			probe.style.color = `var(${name})`;
-			const rgb = getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3);
+			const rgb = getComputedStyle(probe).color.match(/[\d.]+/g);
 			probe.remove();
-			this.known.set(key, `rgba(${rgb.join(",")},${alpha})`);
+			this.known.set(key, `rgba(${rgb.slice(0, 3)},${alpha})`);
 		}
 		return this.known.get(key);
 	},
@@ -38,21 +38,23 @@ const colors = {
 	},
 };
 
-/* ---- limits ---------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------ */
 
 /*
- * limit: { label, value, text, right: of the scale at the right, alone: there is none }.
- * What is out of sight is named at the upper edge.
+ * limit: { label, value, format, right: of the scale at the right, alone: there is no
+ * such scale }. What is out of sight is named at the upper edge.
  */
 function drawLimit(chart, limit)
 {
 	const { ctx, bbox } = chart, ratio = devicePixelRatio;
 	const scale = limit.right ? "right" : "y";
 	const inSight = limit.value <= chart.scales[scale].max;
-	const y = inSight ? Math.round(chart.valToPos(limit.value, scale, true)) : bbox.top;
+	const y = inSight ? Math.round(chart.valToPos(limit.value, scale, true)) :
+	    bbox.top;
 	const above = inSight && y - bbox.top > 16 * ratio;
 	const atRight = limit.right || limit.alone;
-	const at = [(inSight ? "" : "↑ ") + limit.label + " " + limit.text,
+	const at = [(inSight ? "" : "↑ ") + limit.label + " " +
+	    brief(limit.format(limit.value)),
 	    atRight ? bbox.left + bbox.width - 4 * ratio : bbox.left + 4 * ratio,
 	    above ? y - 2 * ratio : y + 3 * ratio];
 
@@ -75,13 +77,14 @@ function drawLimit(chart, limit)
 	ctx.fillText(...at);
 }
 
-/* ---- events ---------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------ */
 
 // marks: of each kind, spans of time
 function drawEvents(chart, { window: [from, to], marks })
 {
 	const { ctx, bbox } = chart, ratio = devicePixelRatio;
-	const x = t => bbox.left + (Math.max(t, from) - from) / (to - from) * bbox.width;
+	const x = t =>
+	    bbox.left + Math.max(0, t - from) / (to - from) * bbox.width;
 
 	marks.forEach((spans, lane) => {
 		const y = bbox.top + bbox.height + (4 + lane * LANE) * ratio;
@@ -89,8 +92,8 @@ function drawEvents(chart, { window: [from, to], marks })
 
 		for (const [begun, ended] of spans.filter(span => span[1] > from)) {
 			ctx.fillStyle = colors.get(EVENTS[lane].color);
-			ctx.fillRect(x(begun), y, Math.max(2 * ratio, x(ended) - x(begun)),
-			    (LANE - 1) * ratio);
+			const width = Math.max(2 * ratio, x(ended) - x(begun));
+			ctx.fillRect(x(begun), y, width, (LANE - 1) * ratio);
 			if (begun <= from || x(begun) - last < APART * ratio)
 				continue;
 			last = x(begun);

@@ -12,9 +12,10 @@
 
 const ROWS = 200;		// asked for, of connections
 const LOST_MS = 2000;		// or two intervals, if that is more
+
 const server = new Server();
 
-/* ---- tables ------------------------------------------------------------------------ */
+/* ---- tables ------------------------------------------------------------------ */
 
 const connGrowth = new Growth({
 	in_rate: ["received_bytes", 1],
@@ -48,7 +49,7 @@ function showMetrics()
 
 	metricTable.show(rows, all.length ? "no name has that in it" : "");
 	say($("metrics-shown"), rows.length < all.length ?
-	    `showing ${rows.length} of ${all.length}` : `${all.length}`);
+	    `showing ${rows.length} of ${all.length}` : "");
 }
 
 function showTab(closed)
@@ -69,7 +70,7 @@ function showTab(closed)
 	askConnections();
 }
 
-/* ---- header ------------------------------------------------------------------------ */
+/* ---- header ------------------------------------------------------------------ */
 
 function showLink()
 {
@@ -105,7 +106,8 @@ function showHeader(status)
 	    `${part.toFixed(2)} of ${brief(bytes(budget))}` : "unlimited");
 	say($("n-open"), grouped(open));
 	say($("n-closed"), grouped(closed.reduce((sum, [, n]) => sum + n, 0)));
-	say($("why-closed"), closed.map(([why, n]) => `${why} ${grouped(n)}`).join(", "));
+	say($("why-closed"),
+	    closed.map(([why, n]) => `${why} ${grouped(n)}`).join(", "));
 }
 
 // Nothing for two intervals: what is seen is the past.
@@ -124,7 +126,7 @@ function watch()
 	}
 }
 
-/* ---- asking ------------------------------------------------------------------------ */
+/* ---- asking ------------------------------------------------------------------ */
 
 function begin(status)
 {
@@ -182,7 +184,8 @@ async function askConnections()
 	const answer = await server.ask("connections",
 	    `api/v1/connections?limit=${ROWS}${which}`);
 
-	if (answer && !state.paused && closed === state.closed && chosen === $("state").value)
+	if (answer && !state.paused && closed === state.closed &&
+	    chosen === $("state").value)
 		showConnections(answer);
 }
 
@@ -208,7 +211,7 @@ function pause()
 	tick();
 }
 
-/* ---- choosing ---------------------------------------------------------------------- */
+/* ---- choosing ---------------------------------------------------------------- */
 
 function setTheme(theme)
 {
@@ -283,7 +286,8 @@ function build()
 		events.show(i, !hidden.has(name));
 		draw();
 	});
-	EVENTS.forEach((event, i) => events.show(i, !hidden.has("event/" + event.label)));
+	EVENTS.forEach((event, i) =>
+	    events.show(i, !hidden.has("event/" + event.label)));
 	plots = FIGURES.map(spec => new Plot($("plots"), spec, shared));
 	openTable = new Table($("panel"), OPEN, { key: "id", label: "open connections",
 	    sort: { key: "held_bytes", up: false },
@@ -291,11 +295,11 @@ function build()
 		if (column.server)
 			state.sort = column.server;
 	    } });
-	closedTable = new Table($("panel"), CLOSED, { key: "id", label: "closed connections",
+	closedTable = new Table($("panel"), CLOSED, { key: "id",
+	    label: "closed connections",
 	    sort: { key: "closed_ago_ms", up: true } });
-	metricTable = new Table($("metrics"), metricColumns({ has: name => graphs.has(name),
-	    toggle: toggleGraph }), { key: "name", label: "metrics",
-	    sort: { key: "name", up: true } });
+	metricTable = new Table($("metrics"), metricColumns(graphs, toggleGraph), {
+	    key: "name", label: "metrics", sort: { key: "name", up: true } });
 }
 
 recall();

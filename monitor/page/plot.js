@@ -8,40 +8,13 @@
  *	  series: [{ label, color, fill, right, format, values: history => [...] }],
  *	  limits: [{ label, right, value: status => number or null }] }
  *
- * Vertical scales move in steps, so that the eye is not made to follow them: each ends
- * at a round number above what is in sight. A limit far above that is not drawn as a
- * line, which would press the values to the ground, but named at the upper edge.
+ * A limit far above the values is not drawn as a line, which would press them to the
+ * ground, but named at the upper edge.
  */
-
-/* ---- scales --------------------------------------------------------------------- */
-
-// The next round number from x up: for sizes 1, 1.5, 2, 3, 4, 6, ... of a power of 1024.
-function roundUp(x, binary)
-{
-	const steps = binary ? [1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192,
-	    256, 384, 512, 768, 1024] : [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
-	const base = binary ? 1024 : 10;
-	const unit = base ** Math.floor(Math.log(x) / Math.log(base) + 1e-9);
-
-	return unit * steps.find(step => step * unit >= x * 0.9999);
-}
-
-// Two at least, of ten; null when there is no value.
-function decades(min, max)
-{
-	const to = Math.ceil(Math.log10(max * 1.0001));
-
-	return max ? [10 ** Math.min(to - 2, Math.floor(Math.log10(min))), 10 ** to] : null;
-}
-
-const BINARY_STEPS = Array.from({ length: 50 }, (_, i) => 2 ** i);
-const DECIMAL_STEPS = Array.from({ length: 36 },
-    (_, i) => [1, 2, 5][i % 3] * 10 ** (Math.floor(i / 3) - 2));
-const TIME_STEPS = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600];
 
 const FONT = "11px system-ui, sans-serif";
 
-/* ---- a legend: buttons, each hides what it names ---------------------------------- */
+/* ---- a legend: buttons, each hides what it names ----------------------------- */
 
 class Legend {
 	constructor(mount, entries, onToggle)
@@ -72,7 +45,7 @@ class Legend {
 	}
 }
 
-/* ---- a plot ----------------------------------------------------------------------- */
+/* ---- a plot ------------------------------------------------------------------ */
 
 class Plot {
 	// shared: { window: [from, to], marks, cursor(plot), choices }, of all plots
@@ -80,7 +53,7 @@ class Plot {
 	{
 		this.spec = spec;
 		this.shared = shared;
-		this.hidden = spec.series.map(s => shared.hidden.has(spec.id + "/" + s.label));
+		this.hidden = spec.series.map(s => shared.hidden.has(this.nameOf(s)));
 		this.raw = spec.series.map(() => []);
 		this.limits = [];
 		this.tops = { y: 1, right: 1 };
@@ -108,15 +81,21 @@ class Plot {
 
 		caption.append(element("h3", "", this.spec.title), entries);
 		caption.firstChild.title = this.spec.title;
-		this.legend = new Legend(entries, this.spec.series, i => this.toggle(i));
+		this.legend = new Legend(entries, this.spec.series,
+		    i => this.toggle(i));
 		this.hidden.forEach((hidden, i) => this.legend.show(i, !hidden));
+	}
+
+	nameOf(series)
+	{
+		return this.spec.id + "/" + series.label;
 	}
 
 	toggle(i)
 	{
 		this.hidden[i] = !this.hidden[i];
 		this.legend.show(i, !this.hidden[i]);
-		this.shared.hide(this.spec.id + "/" + this.spec.series[i].label, this.hidden[i]);
+		this.shared.hide(this.nameOf(this.spec.series[i]), this.hidden[i]);
 		this.chart.setSeries(i + 1, { show: !this.hidden[i] });
 		if (this.history)
 			this.update(this.history, this.status);
@@ -125,7 +104,8 @@ class Plot {
 	// Both ends of the time in sight: with no points at all uPlot draws no axes.
 	empty()
 	{
-		return [this.shared.window.slice(), ...this.spec.series.map(() => [null, null])];
+		return [this.shared.window.slice(),
+		    ...this.spec.series.map(() => [null, null])];
 	}
 
 	/* -- what uPlot is told -- */
@@ -147,7 +127,8 @@ class Plot {
 					show: !spec.stacked,
 					size: 6,
 					width: 0,
-					fill: (u, i) => colors.get(spec.series[i - 1].color),
+					fill: (u, i) =>
+					    colors.get(spec.series[i - 1].color),
 				},
 			},
 			scales: {
@@ -181,8 +162,8 @@ class Plot {
 			gap: EVENTS.length * LANE + 8,
 			space: 64,
 			incrs: TIME_STEPS,
-			values: (u, splits, axis, space, step) =>
-			    splits.map(t => this.atEdge(t) ? "" : timeOfDay(t, step < 60)),
+			values: (u, splits, axis, space, step) => splits.map(t =>
+			    this.atEdge(t) ? "" : timeOfDay(t, step < 60)),
 			grid: { stroke: () => colors.get("--grid"), width: 1 },
 			ticks: { show: false },
 		};
@@ -211,12 +192,13 @@ class Plot {
 				splits: () => this.ticks(),
 				filter: (u, splits) => splits,
 			} : { incrs: binary ? BINARY_STEPS : DECIMAL_STEPS },
-			values: (u, splits) => splits.map(x => x === null ? "" : brief(write(x))),
+			values: (u, splits) =>
+			    splits.map(x => x === null ? "" : brief(write(x))),
 			grid: {
 				show: scale === "y",
 				stroke: () => colors.get("--grid"),
 				width: 1,
-				...this.spec.log ? { filter: (u, splits) => splits } : {},
+				filter: (u, splits) => splits,
 			},
 			ticks: { show: false },
 		};
@@ -225,7 +207,8 @@ class Plot {
 	// of a logarithmic scale: every decade, or every other when there are many
 	ticks()
 	{
-		const [from, to] = (this.decades || [1e-6, 1]).map(x => Math.round(Math.log10(x)));
+		const [from, to] = (this.decades || [1e-6, 1])
+		    .map(x => Math.round(Math.log10(x)));
 		const step = to - from > 5 ? 2 : 1, ticks = [];
 
 		for (let e = from; e <= to; e += step)
@@ -243,7 +226,8 @@ class Plot {
 			width: this.spec.stacked ? 1 : 1.5,
 			fill: this.spec.stacked ? () => colors.get(s.color) :
 			    s.fill ? () => colors.get(s.color, 0.13) : undefined,
-			paths: this.spec.stacked ? uPlot.paths.stepped({ align: -1 }) : undefined,
+			paths: this.spec.stacked ? uPlot.paths.stepped({ align: -1 }) :
+			    undefined,
 			dash: s.dash,
 			points: { show: true, size: 4, filter: alone,
 			    fill: () => colors.get(s.color) },
@@ -310,15 +294,11 @@ class Plot {
 
 		lines.forEach((line, i) => {
 			const scale = this.spec.series[i].right ? "right" : "y";
+			const seen = this.hidden[i] ? [] : line.filter((x, k) =>
+			    x !== null && times[k] >= from && times[k] <= to);
 
-			if (!this.hidden[i])
-				line.forEach((x, k) => {
-					if (x === null || times[k] < from || times[k] > to)
-						return;
-					max[scale] = Math.max(max[scale], x);
-					if (x > 0)
-						min = Math.min(min, x);
-				});
+			max[scale] = Math.max(max[scale], ...seen);
+			min = Math.min(min, ...seen.filter(x => x > 0));
 		});
 		if (this.spec.log)
 			this.decades = decades(min, max.y);
@@ -330,10 +310,12 @@ class Plot {
 	{
 		const { binary, least } = scale === "y" ? this.spec :
 		    this.spec.series.find(s => s.right) || {};
-		const near = this.limits.filter(limit => !limit.right === (scale === "y") &&
-		    limit.value <= 4 * max && limit.value >= max * 0.5);
+		const near = this.limits
+		    .filter(limit => !limit.right === (scale === "y"))
+		    .map(limit => limit.value)
+		    .filter(x => x >= 0.5 * max && x <= 4 * max);
 
-		return roundUp(1.06 * Math.max(max, least || 1, ...near.map(l => l.value)), binary);
+		return roundUp(1.06 * Math.max(max, least || 1, ...near), binary);
 	}
 
 	/* -- what is drawn over and under the lines -- */
@@ -345,8 +327,8 @@ class Plot {
 		ctx.save();
 		drawEvents(this.chart, this.shared);
 		for (const limit of this.limits)
-			drawLimit(this.chart, { ...limit, alone: !this.spec.series.some(s => s.right),
-			    text: brief((limit.format || this.spec.format)(limit.value)) });
+			drawLimit(this.chart, { format: this.spec.format, ...limit,
+			    alone: !this.spec.series.some(s => s.right) });
 		ctx.restore();
 	}
 
@@ -360,11 +342,12 @@ class Plot {
 			return;		// uPlot has begun to draw, and not yet returned
 		const at = chart.cursor.left >= 0 ? chart.cursor.idx : null;
 		this.raw.forEach((values, i) => {
-			const x = known(at) ? values[at] : values[values.length - 1];
+			const x = known(at) ? values[at] : values.at(-1);
 
 			this.legend.value(i, this.formatOf(i)(x));
 		});
-		this.shared.cursor(known(at) && this.history ? chart.data[0][at] : null);
+		this.shared.cursor(known(at) && this.history ?
+		    chart.data[0][at] : null);
 	}
 
 	formatOf(i)
@@ -376,21 +359,9 @@ class Plot {
 	describe(times)
 	{
 		const now = this.raw.map((values, i) =>
-		    this.spec.series[i].label + " " + this.formatOf(i)(values[values.length - 1]));
+		    this.spec.series[i].label + " " + this.formatOf(i)(values.at(-1)));
 
-		this.area.setAttribute("aria-label",
-		    `${this.spec.title}: ${times.length} samples; now ${now.join(", ")}`);
+		this.area.setAttribute("aria-label", this.spec.title + ": " +
+		    `${times.length} samples; now ${now.join(", ")}`);
 	}
-}
-
-// A point that no line reaches is drawn as a dot.
-function alone(u, i)
-{
-	const values = u.data[i], found = [];
-
-	values.forEach((x, k) => {
-		if (known(x) && !known(values[k - 1]) && !known(values[k + 1]))
-			found.push(k);
-	});
-	return found;
 }

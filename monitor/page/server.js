@@ -17,7 +17,7 @@ class Server {
 		return this.asked.has(kind);
 	}
 
-	// Resolves to what was answered, or to null: nothing, an error, nonsense, too late.
+	// Resolves to the answer, or to null: none, an error, nonsense, too late.
 	async ask(kind, path)
 	{
 		if (this.asking(kind))
@@ -26,8 +26,9 @@ class Server {
 		const deadline = setTimeout(() => ending.abort(), PATIENCE_MS);
 		this.asked.set(kind, ending);
 		try {
-			const answer = await fetch(path, { signal: ending.signal,
-			    cache: "no-store", credentials: "omit", redirect: "error" });
+			const answer = await fetch(path, { cache: "no-store",
+			    credentials: "omit", redirect: "error",
+			    signal: ending.signal });
 			return answer.ok ? await answer.json() : null;
 		} catch {
 			return null;
@@ -38,7 +39,7 @@ class Server {
 		}
 	}
 
-	// Forget what is under way: its answer is none, and the next may be asked at once.
+	// Forget what is under way: its answer is none, and one may ask again.
 	abandon(...kinds)
 	{
 		for (const kind of kinds) {
@@ -48,7 +49,7 @@ class Server {
 	}
 }
 
-/* ---- choices: kept in the browser, where it lets us -------------------------------- */
+/* ---- choices: kept in the browser, where it lets us -------------------------- */
 
 const KEPT_AS = "libbpthread-monitor";
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * tables.js - a table that is sorted by a click on a heading, and the three there are:
- * connections, those that have closed, and metrics. A row stays the same element as long
- * as what it shows lives, and only what has changed is set: so ten times a second is
+ * connections, those that have closed, and metrics. A row stays the same element while
+ * what it shows lives, and only what has changed is set: so ten times a second is
  * cheap, and what is selected or focused stays so.
  *
  * A column: { key, title, help, value: row => what it is sorted by, text: row => ...,
@@ -32,14 +32,16 @@ class Table {
 		const line = mount.appendChild(element("tr"));
 
 		return this.columns.map(column => {
-			const th = line.appendChild(element("th", column.left ? "left" : ""));
+			const side = column.left ? "left" : "";
+			const th = line.appendChild(element("th", side));
 
 			th.scope = "col";
 			if (!column.value) {
 				th.append(column.title);
 				return th;
 			}
-			const button = th.appendChild(element("button", "", column.title));
+			const button = element("button", "", column.title);
+			th.append(button);
 			button.type = "button";
 			if (column.help)
 				button.title = column.help;
@@ -48,7 +50,7 @@ class Table {
 		});
 	}
 
-	// Numbers begin with the largest, words with the first; again: the other way round.
+	// Numbers begin with the largest, words with the first; again: the other way.
 	sortBy(column)
 	{
 		this.sort = { key: column.key, up: this.sort.key === column.key ?
@@ -108,12 +110,14 @@ class Table {
 	// Lines are moved only where the order has changed.
 	order()
 	{
-		const { value } = this.columns.find(column => column.key === this.sort.key);
+		const { value } = this.columns.find(c => c.key === this.sort.key);
 		const up = this.sort.up ? 1 : -1;
-		const sorted = this.rows.slice().sort((a, b) => up * compare(value(a), value(b)));
+		const sorted = this.rows.slice()
+		    .sort((a, b) => up * compare(value(a), value(b)));
 
 		sorted.forEach((row, i) => {
-			const line = this.lines.get(row[this.key]), there = this.body.children[i];
+			const line = this.lines.get(row[this.key]);
+			const there = this.body.children[i];
 
 			if (line !== there)
 				this.body.insertBefore(line, there || null);
@@ -135,7 +139,7 @@ function number(key, title, format, more = {})
 	    server: key, ...more };
 }
 
-/* ---- connections ------------------------------------------------------------------ */
+/* ---- connections ------------------------------------------------------------- */
 
 function fillState(cell, row)
 {
@@ -164,19 +168,22 @@ const NS_TO_S = x => seconds(x / 1e9);
 const OPEN = [
 	ID,
 	PEER,
-	{ key: "state", title: "state", left: true, value: row => STATES.indexOf(row.state),
-	    fill: fillState, help: "the first that holds of " + STATES.join(", ") },
+	{ key: "state", title: "state", left: true, fill: fillState,
+	    value: row => STATES.indexOf(row.state),
+	    help: "the first that holds of " + STATES.join(", ") },
 	number("in_rate", "in", bytesPerSecond, { server: "received_bytes" }),
 	number("out_rate", "out", bytesPerSecond, { server: "sent_bytes" }),
 	number("held_bytes", "held", bytes, { help: "charged to the budget" }),
-	number("queued_bytes", "queued", bytes, { help: "not yet taken by the program" }),
+	number("queued_bytes", "queued", bytes,
+	    { help: "not yet taken by the program" }),
 	number("out_bytes", "to send", bytes, { help: "not yet taken by the kernel" }),
-	number("wait_p99_ns", "wait p99", NS_TO_S, { help: "time in queue, 99 of 100" }),
+	number("wait_p99_ns", "wait p99", NS_TO_S,
+	    { help: "time in queue, 99 of 100" }),
 	number("blocked", "blocked", percent, { server: "gate_ns",
 	    help: "of the time, how much its reader waited at the gate" }),
 	number("window", "peer window limited", percent, { server: "rwnd_limited_us",
-	    help: "of the time, how much we wanted to send and the peer's window was shut; " +
-		"the kernel's own count" }),
+	    help: "of the time, how much the peer's window was shut to what was to " +
+		"be sent; the kernel's own count" }),
 	number("age_ms", "age", ms => lasting(ms / 1000)),
 ];
 
@@ -187,7 +194,8 @@ const CLOSED = [
 	    text: row => row.reason + (row.error ? ": " + row.error : "") },
 	number("received_bytes", "received", bytes),
 	number("sent_bytes", "sent", bytes),
-	number("gate_ns", "at the gate", NS_TO_S, { help: "how long its reader waited there" }),
+	number("gate_ns", "at the gate", NS_TO_S,
+	    { help: "how long its reader waited there" }),
 	number("muted_ns", "muted", NS_TO_S),
 	number("throttled_ns", "throttled", NS_TO_S),
 	number("rwnd_limited_us", "peer window limited", us => seconds(us / 1e6)),
@@ -196,16 +204,16 @@ const CLOSED = [
 ];
 
 /*
- * What has grown, over the time it took, of each row by its key. Over less than a second
- * that would be noise, so until then the last result stays. A row the server chose for a
- * while not to send is remembered as long.
+ * What has grown, over the time it took, of each row by its key. Over less than a
+ * second that would be noise, so until then the last result stays. A row the server
+ * chose not to send for a while is remembered as long.
  */
 const REMEMBERED_NS = 60e9;
 
 class Growth {
 	constructor(columns)
 	{
-		this.columns = columns;	// { result: [counter, factor to make it a second's] }
+		this.columns = columns;	// { result: [counter, its unit in seconds] }
 		this.before = new Map();
 	}
 
@@ -225,20 +233,26 @@ class Growth {
 			const rates = old ? old.rates : {};
 
 			if (!old || s >= 0.9) {
-				for (const [result, [counter, factor]] of Object.entries(this.columns))
+				for (const result of Object.keys(this.columns))
 					rates[result] = !old ? null :
-					    Math.max(0, row[counter] - old.row[counter]) * factor / s;
+					    this.growth(result, old.row, row) / s;
 				this.before.set(row[key], { at_ns, row, rates });
 			}
 			Object.assign(row, rates);
 		}
 	}
+
+	growth(result, before, now)
+	{
+		const [counter, factor] = this.columns[result];
+
+		return Math.max(0, now[counter] - before[counter]) * factor;
+	}
 }
 
-/* ---- metrics ---------------------------------------------------------------------- */
+/* ---- metrics ----------------------------------------------------------------- */
 
-// graphs: { has(name), toggle(name) }
-function metricColumns(graphs)
+function metricColumns(graphs, toggle)
 {
 	return [
 		{ key: "name", title: "name", left: true, value: row => row.name,
@@ -246,23 +260,25 @@ function metricColumns(graphs)
 		{ key: "value", title: "value", value: row => row.value,
 		    text: row => valueIn(row.unit)(row.value) },
 		{ key: "rate", title: "rate", value: row => row.rate,
-		    text: row => row.type === "counter" ? rateIn(row.unit)(row.rate) : "" },
-		{ key: "graph", title: "", fill: (cell, row) => fillGraph(cell, row, graphs) },
+		    text: row => row.type !== "counter" ? "" :
+			rateIn(row.unit)(row.rate) },
+		{ key: "graph", title: "",
+		    fill: (cell, row) => fillGraph(cell, row.name, graphs, toggle) },
 		{ key: "help", title: "", left: true, text: row => row.help || "" },
 	];
 }
 
-function fillGraph(cell, row, graphs)
+function fillGraph(cell, name, graphs, toggle)
 {
 	let button = cell.firstChild;
 
 	if (!button) {
 		button = cell.appendChild(element("button", "small"));
 		button.type = "button";
-		button.addEventListener("click", () => graphs.toggle(row.name));
+		button.addEventListener("click", () => toggle(name));
 	}
-	const there = graphs.has(row.name);
+	const there = graphs.has(name);
 	say(button, there ? "× remove" : "+ graph");
 	button.setAttribute("aria-label",
-	    (there ? "remove the graph of " : "add a graph of ") + row.name);
+	    (there ? "remove the graph of " : "add a graph of ") + name);
 }

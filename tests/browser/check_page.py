@@ -69,7 +69,8 @@ def pause_pauses_and_resume_fetches_what_was_missed(world):
     assert (page.uptime(), page.samples(), page.asked()) == there, "it went on"
     assert not page.lost()
     world.browser.click("#pause")
-    wait_until(lambda: page.samples() >= there[1] + 3, SOON_S, "what was missed is there")
+    wait_until(lambda: page.samples() >= there[1] + 3, SOON_S,
+               "what was missed is there")
     assert page.link() == "live"
 
 
@@ -77,10 +78,11 @@ def pause_pauses_and_resume_fetches_what_was_missed(world):
 def with_a_short_interval_numbers_move_between_samples(world):
     world.browser.choose("#interval", "100")
     seen = set()
-    wait_until(lambda: seen.add(world.page.asked()) or len(seen) > 8, SOON_S, "requests")
+    wait_until(lambda: seen.add(world.page.asked()) or len(seen) > 8, SOON_S,
+               "requests")
     kept, values = world.page.samples(), set()
-    wait_until(lambda: values.add(world.page.value("throughput", "in")) or len(values) > 5,
-               SOON_S, "the last point moves")
+    wait_until(lambda: values.add(world.page.value("throughput", "in")) or
+               len(values) > 5, SOON_S, "the last point moves")
     assert world.page.samples() <= kept + 3
     world.browser.choose("#interval", "1000")
 
@@ -150,7 +152,8 @@ def sorting_and_filtering_connections(world):
 def closed_connections_are_told_with_their_reason(world):
     page, browser = world.page, world.browser
     with peer(world.server):
-        wait_until(lambda: len(page.column("open connections", "id")) >= 2, SOON_S, "it")
+        wait_until(lambda: len(page.column("open connections", "id")) >= 2, SOON_S,
+                   "it is there")
     world.browser.click("#tab-closed")
     wait_until(lambda: page.column("closed connections", "id"), SOON_S, "it has closed")
     told = {row["reason"] for row in
@@ -160,7 +163,8 @@ def closed_connections_are_told_with_their_reason(world):
     browser.run("document.getElementById('tab-closed').focus()")
     browser.press("\ue012")  # left
     assert browser.run("return document.activeElement.id") == "tab-open"
-    wait_until(lambda: page.column("open connections", "id"), SOON_S, "the others again")
+    wait_until(lambda: page.column("open connections", "id"), SOON_S,
+               "the others again")
 
 
 @test
@@ -171,9 +175,11 @@ def metrics_are_filtered_and_graphs_added(world):
                SOON_S, "the one")
     browser.click("#metrics tbody button")
     assert page.graphs() == ["endpoint.received_bytes"]
-    wait_until(lambda: page.colored("endpoint.received_bytes") > 20, SOON_S + 2, "it draws")
+    wait_until(lambda: page.colored("endpoint.received_bytes") > 20, SOON_S + 2,
+               "it draws")
     page = world.open()
-    wait_until(lambda: page.graphs() == ["endpoint.received_bytes"], SOON_S, "it is kept")
+    wait_until(lambda: page.graphs() == ["endpoint.received_bytes"], SOON_S,
+               "it is kept")
     browser.click("#graphs .close")
     assert page.graphs() == []
 
@@ -205,11 +211,13 @@ def it_fits_a_phone_and_a_small_screen(world):
     browser = world.browser
     for width, height in ((390, 844), (320, 568), (800, 600), (1280, 800)):
         browser.viewport(width, height, width < 600)
-        wait_until(lambda: browser.run("return innerWidth") == width, SOON_S, "the width")
+        wait_until(lambda: browser.run("return innerWidth") == width, SOON_S,
+                   f"nothing is wider than {width} pixels")
         wide = browser.run("return document.documentElement.scrollWidth")
         assert wide <= width, f"{wide} pixels wide on {width}"
         wait_until(lambda: world.page.colored("memory") > 40, SOON_S, "it draws")
-    top = browser.run("return document.getElementById('panel').getBoundingClientRect().top")
+    top = browser.run(
+        "return document.getElementById('panel').getBoundingClientRect().top")
     assert top < 700, "the table does not begin on a screen of 1280x800"
 
 
@@ -217,8 +225,8 @@ def it_fits_a_phone_and_a_small_screen(world):
 def everything_is_reached_with_the_keyboard(world):
     browser = world.browser
     browser.run("document.activeElement.blur(); scrollTo(0, 0)")
-    wanted = {"interval", "range", "pause", "theme", "tab-open", "state", "panel", "filter",
-              "metrics"}
+    wanted = {"interval", "range", "pause", "theme", "tab-open", "state", "panel",
+              "filter", "metrics"}
     for _ in range(200):
         browser.press("\ue004")  # tab
         wanted.discard(browser.run("return document.activeElement.id"))
@@ -271,9 +279,8 @@ def unbounded_climbs(world):
     with Server("unbounded", "--handle-rate", "1M", "--mem-limit", "1G") as server:
         page = Page(world.browser, server.url)
         with Client(server, "--rate", "80M", "--size", "1M"):
-            first = wait_until(lambda: number(page.value("memory", "resident")), SOON_S, "it")
-            wait_until(lambda: number(page.value("memory", "resident")) > first + 64 * MIB,
-                       20, "64 MiB more")
+            first = wait_until(page.resident, SOON_S, "it is told")
+            wait_until(lambda: page.resident() > first + 64 * MIB, 20, "64 MiB more")
             wait_until(lambda: number(page.value("queue", "bytes")) > 32 * MIB, 20,
                        "they are queued")
 
@@ -285,7 +292,7 @@ def one_place_stays_flat(world):
         wait_until(lambda: (number(page.value("throughput", "in")) or 0) > 10e6, 10,
                    "it receives")
         begun, seen = page.samples(), []
-        wait_until(lambda: seen.append(number(page.value("memory", "resident"))) or
+        wait_until(lambda: seen.append(page.resident()) or
                    page.samples() >= begun + 4, 10, "four seconds")
         assert max(seen) - min(seen) < 8 * MIB, (min(seen), max(seen))
         wait_until(lambda: "waiting" in page.column("open connections", "state"), 10,
@@ -321,7 +328,8 @@ def the_console_stayed_empty(world):
 
 @test
 def no_other_host_was_asked(world):
-    strange = [url for url in world.asked if not url.startswith((*Server.urls, "data:"))]
+    strange = [url for url in world.asked
+               if not url.startswith((*Server.urls, "data:"))]
     assert strange == [], strange
     assert len(world.asked) > 5, "the log was not read"
 

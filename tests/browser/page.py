@@ -85,6 +85,9 @@ class Page:
         """What the legend says: now, or where the cursor is."""
         return self.browser.run(VALUE, plot, label)
 
+    def resident(self):
+        return number(self.value("memory", "resident"))
+
     def column(self, table, title):
         """Texts of the column, of the rows shown."""
         titles = self.browser.texts(f"table[aria-label='{table}'] th")

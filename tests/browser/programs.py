@@ -25,7 +25,8 @@ class Program:
 
     def __init__(self, *arguments, cwd=None):
         self.process = subprocess.Popen(
-            [abuse, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd)
+            [abuse, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=cwd)
         self.said = ""
 
     def __enter__(self):
@@ -60,7 +61,8 @@ class Server(Program):
 
     urls = []  # of all there were
 
-    def __init__(self, *arguments, address="127.0.0.1:0", monitor="127.0.0.1:0", cwd=None):
+    def __init__(self, *arguments, address="127.0.0.1:0", monitor="127.0.0.1:0",
+                 cwd=None):
         super().__init__("server", "--json", "--monitor", monitor, address, *arguments,
                          cwd=cwd)
         try:
@@ -91,7 +93,7 @@ class Client(Program):
 
 
 def peer(server, name=None):
-    """A connection of the test's own, with half of a message sent; a context manager."""
+    """A connection of the test's own, with half of a message sent."""
     if server.address.startswith("unix:"):
         s = socket.socket(socket.AF_UNIX)
         s.bind(name)

@@ -20,11 +20,11 @@ SCENES = {
                   [(4, 99, ["--conns", "4", "--rate", "64M", "--size", "256K"])]),
     "one_place": (["one_place", "--handle-rate", "20M"], 26,
                   [(4, 99, ["--conns", "4", "--rate", "64M", "--size", "256K"])]),
-    "fair": (["fair:budget=64M", "--handle-rate", "60M"], 58,
-             [(3, 22, ["--conns", "12", "--size", "64K"]),
-              (12, 30, ["--conns", "6", "--size", "1M"]),
-              (26, 99, ["--conns", "5", "--rate", "20M", "--size", "16K"]),
-              (46, 99, ["--conns", "3", "--size", "256K"])]),
+    "fair": (["fair:budget=64M", "--handle-rate", "60M"], 51,
+             [(3, 19, ["--conns", "12", "--size", "64K"]),
+              (11, 27, ["--conns", "6", "--size", "1M"]),
+              (23, 99, ["--conns", "5", "--rate", "20M", "--size", "16K"]),
+              (40, 99, ["--conns", "3", "--size", "256K"])]),
 }
 
 

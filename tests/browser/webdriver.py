@@ -143,7 +143,8 @@ class Browser:
             e.dispatchEvent(new Event("change"));""", selector, value)
 
     def text(self, selector):
-        return self.run("return document.querySelector(arguments[0]).textContent", selector)
+        return self.run("return document.querySelector(arguments[0]).textContent",
+                        selector)
 
     def texts(self, selector):
         return self.run("return [...document.querySelectorAll(arguments[0])]"
