@@ -33,6 +33,15 @@ functions_are_named()
 	named | comm -23 "$tap_scratch/symbols" -
 }
 
+metrics_are_explained()
+{
+	sed -n 's/^	{ "\([a-z_]*\)", BPM_.*/\1/p' monitor/metrics.c |
+	while read -r name; do
+		grep -qE "^\| \`(bpthread_)?$name(_total)?\`" docs/monitoring.md ||
+		    echo "$name is not in docs/monitoring.md"
+	done
+}
+
 for page in man/*.[37]; do
 	test -f "$page" || continue
 	if test -n "${MANDOC-}"; then
@@ -43,4 +52,5 @@ for page in man/*.[37]; do
 	check "${page##*/} refers to pages that exist" references_exist "$page"
 done
 check "every public name has a page" functions_are_named
+check "every metric is explained" metrics_are_explained
 plan

@@ -7,10 +7,12 @@
 
 #include "monitor.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* ---- start and stop ------------------------------------------------------ */
 
@@ -149,6 +151,25 @@ static void test_its_threads_take_no_signals(void)
 	CHECK_EQ(signals_on_main, 0);
 	pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
 	CHECK_EQ(signals_on_main, 1);
+	unwatch(&w);
+}
+
+static void test_its_descriptors_close_on_exec(void)
+{
+	bool inherited[64];
+	struct watched w;
+	int guest;
+
+	for (int fd = 0; fd < 64; fd++)
+		inherited[fd] = fcntl(fd, F_GETFD) >= 0;
+	watch(&w, NULL, NULL);
+	guest = peer_connect(w.at);
+	peer_send_string(guest, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	WAIT_UNTIL(peer_unread(guest) > 0);
+	for (int fd = 0; fd < 64; fd++)
+		CHECK(inherited[fd] || fcntl(fd, F_GETFD) < 0
+		    || fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	peer_close(guest);
 	unwatch(&w);
 }
 
@@ -328,6 +349,7 @@ static void test_it_answers_to_its_own_names_only(void)
 	CHECK_EQ(status_for_host(w.at, "Host: evil@localhost\r\n"), 403);
 	CHECK_EQ(status_for_host(w.at, "Host: ::1\r\n"), 403);
 	CHECK_EQ(status_for_host(w.at, "Host: [::1\r\n"), 403);
+	CHECK_EQ(status_for_host(w.at, "Host: [localhost]\r\n"), 403);
 	CHECK_EQ(status_for_host(w.at, "Host: 127.0.0.2\r\n"), 403);
 	CHECK_EQ(status_for_host(w.at, "Host: monitor.example\r\n"), 403);
 	CHECK_EQ(status_for_host(w.at, "Host:\r\n"), 403);
@@ -369,6 +391,7 @@ int main(int argc, char **argv)
 		TEST(test_the_port_is_free_again_after_stop),
 		TEST(test_stop_is_prompt_while_observers_are_connected),
 		TEST(test_its_threads_take_no_signals),
+		TEST(test_its_descriptors_close_on_exec),
 		TEST(test_every_path_has_its_type_and_the_headers_of_all),
 		TEST(test_head_gives_the_head_alone),
 		TEST(test_what_is_not_there_is_404),

@@ -322,6 +322,30 @@ def a_server_killed_is_seen_and_one_restarted_begins_anew(world):
 
 
 @test
+def a_server_that_hangs_is_seen_and_goes_on(world):
+    with Server("fair") as server:
+        page = Page(world.browser, server.url)
+        server.process.send_signal(signal.SIGSTOP)
+        wait_until(page.lost, LOST_S, "the bar")
+        there = page.samples()
+        server.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: not page.lost() and page.samples() > there, SOON_S,
+                   "it goes on")
+
+
+@test
+def the_longest_range_is_drawn_from_the_other_ring(world):
+    page = world.open()
+    wait_until(lambda: world.server.history() >= 21, 25, "two samples of ten seconds")
+    seconds = page.samples()
+    world.browser.choose("#range", "6000")
+    wait_until(lambda: 2 <= page.samples() < seconds / 2, SOON_S, "fewer samples")
+    wait_until(lambda: page.colored("memory") > 20, SOON_S, "they are drawn")
+    world.browser.choose("#range", "300")
+    wait_until(lambda: page.samples() >= seconds, SOON_S, "all seconds again")
+
+
+@test
 def the_console_stayed_empty(world):
     assert world.said == [], world.said
 

@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -41,9 +42,11 @@ def wait_until(holds, seconds, what):
 class Browser:
     def __init__(self):
         driver = os.environ.get("CHROMEDRIVER", "chromedriver")
+        # it leaves files behind
+        self.scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.driver = subprocess.Popen(
             [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True)
+            env={**os.environ, "TMPDIR": self.scratch.name}, start_new_session=True)
         self.session = None
         try:
             self.port = self._port()
@@ -99,6 +102,7 @@ class Browser:
             os.killpg(self.driver.pid, signal.SIGKILL)
             self.driver.wait()
         self.driver.stdout.close()
+        self.scratch.cleanup()
 
     # ---- the page
 
