@@ -265,6 +265,7 @@ static void open_signals(struct top *top, bool live)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGQUIT);
 	sigaddset(&signals, SIGWINCH);
 	if (live)
 		sigaddset(&signals, SIGTSTP);

@@ -8,7 +8,6 @@
 #include "json.h"
 
 #include <errno.h>
-#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -292,7 +291,7 @@ double json_double(const struct json *json, uint32_t value, double otherwise)
 	memcpy(text, json->text + v->at, v->len);
 	text[v->len] = '\0';
 	number = strtod(text, NULL);
-	return number <= DBL_MAX && number >= -DBL_MAX ? number : otherwise;
+	return number <= NUMBER_MAX && number >= -NUMBER_MAX ? number : otherwise;
 }
 
 bool json_true(const struct json *json, uint32_t value)

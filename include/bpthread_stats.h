@@ -37,7 +37,7 @@ struct bp_histogram {
 /* ---- an endpoint --------------------------------------------------------- */
 
 enum bp_conn_state {		/* the first that holds */
-	BP_STATE_CLOSING,	/* no event will follow but CLOSED */
+	BP_STATE_CLOSING,	/* by us, or broken: what was read may come still, CLOSED will */
 	BP_STATE_THROTTLED,	/* what it was sent, it does not read */
 	BP_STATE_MUTED,
 	BP_STATE_WAITING,	/* its reader, at the gate, for room or its turn */

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 
 /*
- * Which of the offered types, "text/html", is wanted most: by quality, then by how
- * exactly it was named, then by which was named first; the first offered where all are
- * welcome, or none is. accept may be NULL.
+ * Which of the offered types, "text/html", is wanted most: by quality, then by
+ * how exactly it was named, then by which was named first; the first offered
+ * where all are welcome, or none is. accept may be NULL.
  */
 int bpm_accept_best(const char *accept, const char *const *offers, int n);
 

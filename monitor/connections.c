@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * connections.c - the connections there are, and the last that have ended, as rows. One
- * table names the columns, so that what is shown is what can be sorted by.
+ * connections.c - the connections there are, and the last that have ended, as
+ * rows. One table names the columns, so that what is shown is what can be
+ * sorted by.
  */
 #include "config.h"
 

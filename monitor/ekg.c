@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ekg.c - the metrics as Haskell's EKG gives them: nested by the dots of their names, and
- * each an object of its type, c g l d, and its value. A histogram is a distribution, and
- * what it does not keep is taken from its buckets: the least, the variance.
+ * ekg.c - the metrics as Haskell's EKG gives them: nested by the dots of their
+ * names, and each an object of its type, c g l d, and its value. A histogram is
+ * a distribution, and what it does not keep is taken from its buckets: the
+ * least, the variance.
  */
 #include "config.h"
 
@@ -164,11 +165,13 @@ static bool find(const char *path, const struct bpm_metric **ret_metric, int *re
 	char own[BPM_PATH_MAX];
 
 	for (size_t i = 0; i < bpm_n_metrics; i++) {
-		for (int k = 0; k < (bpm_metrics[i].label ? bpm_metrics[i].n : 1); k++) {
-			bpm_metric_path(own, &bpm_metrics[i], k);
+		const struct bpm_metric *metric = &bpm_metrics[i];
+
+		for (int k = 0; k < (metric->label ? metric->n : 1); k++) {
+			bpm_metric_path(own, metric, k);
 			if (strcmp(own, path) != 0)
 				continue;
-			*ret_metric = &bpm_metrics[i];
+			*ret_metric = metric;
 			*ret_i = k;
 			return true;
 		}

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * guests.h - who is connected to the monitor, and for how long. Each has 10 s from when it
- * came, or was last answered, until its next answer has left; a byte now and then wins it
- * nothing. Where one comes more than there is room for, the one that was idle or slow
- * for the longest goes. So nobody can keep the others out, and a browser that holds
- * connections open costs nothing.
+ * guests.h - who is connected to the monitor, and for how long. Each has 10 s
+ * from when it came, or was last answered, until its next answer has left; a
+ * byte now and then wins it nothing. Where one comes more than there is room
+ * for, the one that was idle or slow for the longest goes. So nobody can keep
+ * the others out, and a browser that holds connections open costs nothing.
  *
- * The monitor's thread only. To cut is to shut the socket down: it is libmicrohttpd's.
+ * The monitor's thread only. To cut is to shut the socket down: it is
+ * libmicrohttpd's.
  */
 #ifndef BPM_GUESTS_H
 #define BPM_GUESTS_H
@@ -40,7 +41,7 @@ bool bpm_guests_leaving(const struct bpm_guests *guests);
 /* Cut the one that came, or was answered, the longest ago. */
 void bpm_guests_cut_oldest(struct bpm_guests *guests);
 
-/* Cut those whose time is over. Returns when the next one's will be; UINT64_MAX: never. */
+/* Cut those whose time is over. Returns when the next one's will be, or UINT64_MAX. */
 uint64_t bpm_guests_cut_late(struct bpm_guests *guests, uint64_t now_ns);
 
 #endif /* BPM_GUESTS_H */

@@ -68,7 +68,8 @@ static void write_columns(struct bpm_text *text, const struct bp_sample *samples
 		    bp_conn_state_name((enum bp_conn_state)i),
 		    AT(states) + (size_t)i * sizeof samples->states[0], 0);
 	for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
-		write_column(text, samples, n, "", columns[i].name, columns[i].offset, 0);
+		write_column(text, samples, n, "", columns[i].name,
+		    columns[i].offset, 0);
 	bpm_json_close(text, '}');
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hosts.h - the names a monitor is asked by. A page of somebody else's can make its own
- * name resolve to this address, and its visitor's browser then takes us for a part of that
- * site: but it says the name in Host, and that gives it away.
+ * hosts.h - the names a monitor is asked by. A page of somebody else's can make
+ * its own name resolve to this address, and its visitor's browser then takes us
+ * for a part of that site: but it says the name in Host, and that gives it
+ * away.
  */
 #ifndef BPM_HOSTS_H
 #define BPM_HOSTS_H

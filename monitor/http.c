@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * http.c - see http.h. A request is looked at in this order: the size of its head, Host,
- * method, body; then its path. The first thing wrong is the answer, in one line, and the
- * connection ends with it.
+ * http.c - see http.h. A request is looked at in this order: the size of its
+ * head, Host, method, body; then its path. The first thing wrong is the answer,
+ * in one line, and the connection ends with it.
  */
 #include "config.h"
 
@@ -83,8 +83,8 @@ static struct complaint check(const struct bpm_http *http,
 }
 
 /*
- * Called twice for a request: when its head is there, where it can be refused, and when it
- * is complete, where it can be answered.
+ * Called twice for a request: when its head is there, where it can be refused,
+ * and when it is complete, where it can be answered.
  */
 enum MHD_Result bpm_http_answer(void *arg, struct MHD_Connection *connection,
     const char *url, const char *method, const char *version,

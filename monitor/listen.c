@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * listen.c - see listen.h. The socket is made here and not by libmicrohttpd, so that the
- * caller is told what went wrong, and which port it became.
+ * listen.c - see listen.h. The socket is made here and not by libmicrohttpd, so
+ * that the caller is told what went wrong, and which port it became.
  */
 #include "config.h"
 
@@ -36,7 +36,7 @@ static const char *split(const char *addr, char host[BPM_HOST_MAX], bool *ret_v6
 		addr++;
 		len -= 2;
 	} else if (memchr(addr, ':', len)) {
-		return NULL;			/* an IPv6 address wants its brackets */
+		return NULL;		/* an IPv6 address wants its brackets */
 	}
 	if (len >= BPM_HOST_MAX)
 		return NULL;
@@ -129,7 +129,8 @@ static char *url_of(int fd)
 	if (sa.ss_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr)) {
 		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
 		format = "http://[%s]:%u/";
-	} else if (sa.ss_family == AF_INET6 || in->sin_addr.s_addr == htonl(INADDR_ANY)) {
+	} else if (sa.ss_family == AF_INET6
+	    || in->sin_addr.s_addr == htonl(INADDR_ANY)) {
 		strcpy(host, "127.0.0.1");
 	} else {
 		inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);

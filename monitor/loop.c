@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * loop.c - see loop.h. libmicrohttpd could have a thread of its own and accept for itself.
- * But its timeout begins anew with each byte, so that who drips stays for ever; and when
- * it is full it leaves all others waiting. So the waiting and the accepting is done here,
- * and it is only run when one of its sockets is ready. One thread, and no locks.
+ * loop.c - see loop.h. libmicrohttpd could have a thread of its own and accept
+ * for itself. But its timeout begins anew with each byte, so that who drips
+ * stays for ever; and when it is full it leaves all others waiting. So the
+ * waiting and the accepting is done here, and it is only run when one of its
+ * sockets is ready. One thread, and no locks.
  *
- * What it does when its own state is broken is left as it is, an abort: the function that
- * would change that is the whole program's.
+ * What it does when its own state is broken is left as it is, an abort: the
+ * function that would change that is the whole program's.
  */
 #include "config.h"
 

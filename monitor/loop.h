@@ -13,7 +13,8 @@ struct bpm_loop {
 	/* set by bpm_loop_start(), then constant */
 	struct MHD_Daemon *daemon;
 	pthread_t thread;
-	int listener, epoll, end;	/* end: an eventfd, readable when it is to stop */
+	int listener, epoll;
+	int end;			/* an eventfd, readable when it is to stop */
 
 	/* its thread only */
 	struct bpm_guests guests;

@@ -128,7 +128,8 @@ const struct bpm_metric bpm_metrics[] = {
 	{ "process_threads", BPM_GAUGE, BPM_NO_UNIT,
 	  "Threads.", AT(process.threads), .standard = true },
 	{ "process_start_time_seconds", BPM_GAUGE, BPM_SECONDS,
-	  "When it was started, since 1970.", AT(process.started_ns), .standard = true },
+	  "When it was started, since 1970.",
+	  AT(process.started_ns), .standard = true },
 };
 const size_t bpm_n_metrics = sizeof bpm_metrics / sizeof bpm_metrics[0];
 
@@ -176,7 +177,8 @@ void bpm_metric_path(char path[BPM_PATH_MAX], const struct bpm_metric *metric, i
 	if (metric->standard)
 		snprintf(path, BPM_PATH_MAX, "process.%s", metric->name + 8);
 	else
-		snprintf(path, BPM_PATH_MAX, "endpoint.%s%s%s", metric->name, dot, value);
+		snprintf(path, BPM_PATH_MAX, "endpoint.%s%s%s", metric->name, dot,
+		    value);
 	for (; *path; path++)
 		if (*path == ' ')
 			*path = '_';

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * metrics.h - the metrics, of which there is one table. A metric is a number, a
- * histogram, or one number for each value of a label; how it is written is the business
- * of openmetrics.c, ekg.c and api.c.
+ * histogram, or one number for each value of a label; how it is written is the
+ * business of openmetrics.c, ekg.c and api.c.
  */
 #ifndef BPM_METRICS_H
 #define BPM_METRICS_H
@@ -22,7 +22,7 @@ struct bpm_metric {
 	const char *(*label_value)(int i);
 	int first, n;		/* values of the label */
 	size_t offset, size;	/* in struct bpm_moment; of one number, in bytes */
-	bool standard;		/* Prometheus' own, beginning with process_: no prefix */
+	bool standard;		/* one of Prometheus' own, process_...: no prefix */
 };
 
 extern const struct bpm_metric bpm_metrics[];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * monitor.c - the library's three functions. Of the endpoint a monitor needs no more than
- * the public headers give to anyone.
+ * monitor.c - the library's three functions. Of the endpoint a monitor needs no
+ * more than the public headers give to anyone.
  */
 #include "config.h"
 

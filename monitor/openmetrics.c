@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * openmetrics.c - the metrics for Prometheus, in OpenMetrics 1.0 or the text format 0.0.4
- * before it. They differ in what a counter's family is called, with or without _total,
- * in units, in build_info, and in the end.
+ * openmetrics.c - the metrics for Prometheus, in OpenMetrics 1.0 or the text
+ * format 0.0.4 before it. They differ in what a counter's family is called,
+ * with or without _total, in units, in build_info, and in the end.
  */
 #include "config.h"
 
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BYTES_LOG2_MAX 30	/* the last bucket of sizes, in steps of a factor of 4 */
+#define BYTES_LOG2_MAX 30	/* the last of sizes: 1 GiB, in steps of 4 */
 #define BYTES_STEP 2
 #define SECONDS_LOG2_MIN 10	/* the first and last of times: 1 us, 69 s */
 #define SECONDS_LOG2_MAX 36
@@ -22,7 +22,8 @@ static const char *prefix_of(const struct bpm_metric *metric)
 	return metric->standard ? "" : "bpthread_";
 }
 
-static void write_head(struct bpm_text *text, const struct bpm_metric *metric, bool open)
+static void write_head(struct bpm_text *text, const struct bpm_metric *metric,
+    bool open)
 {
 	const char *prefix = prefix_of(metric), *unit = bpm_unit_name(metric->unit);
 	const char *total = metric->type == BPM_COUNTER && !open ? "_total" : "";
@@ -76,8 +77,8 @@ static void write_bucket(struct bpm_text *text, const struct bpm_metric *metric,
 }
 
 /*
- * A bucket ends below a power of two: of bytes that is a number of its own, and frames
- * of just 1024 are common; of nanoseconds nobody can tell.
+ * A bucket ends below a power of two: of bytes that is a number of its own, and
+ * frames of just 1024 are common; of nanoseconds nobody can tell.
  */
 static void write_histogram(struct bpm_text *text, const struct bpm_metric *metric,
     const struct bp_histogram *histogram)
@@ -103,14 +104,16 @@ static void write_histogram(struct bpm_text *text, const struct bpm_metric *metr
 
 /* ---- all ----------------------------------------------------------------- */
 
-static void write_build(struct bpm_text *text, const struct bpm_moment *moment, bool open)
+static void write_build(struct bpm_text *text, const struct bpm_moment *moment,
+    bool open)
 {
 	const char *info = open ? "" : "_info";
 
 	bpm_text_format(text, "# HELP bpthread_build%s What is running.\n", info);
 	bpm_text_format(text, "# TYPE bpthread_build%s %s\n", info,
 	    open ? "info" : "gauge");
-	bpm_text_string(text, "bpthread_build_info{version=\"" BP_VERSION "\",qdisc=\"");
+	bpm_text_string(text,
+	    "bpthread_build_info{version=\"" BP_VERSION "\",qdisc=\"");
 	for (const char *c = moment->detail.qdisc; *c; c++) {
 		if (*c == '"' || *c == '\\')
 			bpm_text_add(text, "\\", 1);

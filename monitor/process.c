@@ -37,7 +37,7 @@ static bool read_stat(char *text, size_t size)
 	return len > 0;
 }
 
-/* The fields of proc(5) from the third on; the second is a name that may hold anything. */
+/* The fields of proc(5) after the second, a name that may hold anything. */
 enum field { STATE = 3, THREADS = 20, START_TICKS = 22, VIRTUAL = 23, RESIDENT = 24 };
 
 static void read_fields(struct bpm_process *ret)

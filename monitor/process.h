@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * process.h - what the kernel knows of this process, under the names that Prometheus'
- * stock boards expect.
+ * process.h - what the kernel knows of this process, under the names that
+ * Prometheus' stock boards expect.
  */
 #ifndef BPM_PROCESS_H
 #define BPM_PROCESS_H

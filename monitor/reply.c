@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * reply.c - see reply.h. The page may load its own script and style and ask this monitor,
- * and that is all; no other page may read or embed anything of it.
+ * reply.c - see reply.h. The page may load its own script and style and ask
+ * this monitor, and that is all; no other page may read or embed anything of
+ * it.
  */
 #include "config.h"
 
@@ -23,8 +24,8 @@ static const struct {
 };
 
 /* Queues it, and gives it back. */
-static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned status,
-    const char *type, const char *vary, struct MHD_Response *response)
+static enum MHD_Result send_response(struct MHD_Connection *connection,
+    unsigned status, const char *type, const char *vary, struct MHD_Response *response)
 {
 	enum MHD_Result queued;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * routes.c - see routes.h. A parameter that is unknown or has a value that is none is an
- * error: who misspells one is told so, and not given the default.
+ * routes.c - see routes.h. A parameter that is unknown or has a value that is
+ * none is an error: who misspells one is told so, and not given the default.
  */
 #include "config.h"
 
@@ -214,8 +214,10 @@ static enum MHD_Result other(struct request *request)
 		return result;
 	if (request->path[0] != '/' || !bpm_write_ekg_one(&text, request->watch,
 	    request->path + 1, plain))
-		return bpm_reply_line(request->connection, 404, "There is nothing here.");
-	return bpm_reply(request->connection, 200, plain ? PLAIN : JSON, "Accept", &text);
+		return bpm_reply_line(request->connection, 404,
+		    "There is nothing here.");
+	return bpm_reply(request->connection, 200, plain ? PLAIN : JSON, "Accept",
+	    &text);
 }
 
 /* ---- all ----------------------------------------------------------------- */
@@ -274,7 +276,8 @@ enum MHD_Result bpm_route(struct bpm_watch *watch, struct MHD_Connection *connec
 		.path = path,
 		.resolution = BP_EVERY_SECOND,
 		.selection = {
-			.sort = bpm_sort_column("held_bytes"), .limit = ROWS, .state = -1,
+			.sort = bpm_sort_column("held_bytes"), .limit = ROWS,
+			.state = -1,
 		},
 	};
 

@@ -108,7 +108,8 @@ static void write_metric(struct bpm_text *text, const struct bpm_metric *metric,
 			continue;
 		}
 		begin_metric(text, path, "", metric->type, bpm_unit_name(metric->unit));
-		bpm_metric_write_json(text, metric, bpm_metric_value(metric, moment, i));
+		bpm_metric_write_json(text, metric,
+		    bpm_metric_value(metric, moment, i));
 		end_metric(text, metric);
 	}
 }
@@ -182,8 +183,8 @@ void bpm_write_line(struct bpm_text *text, struct bpm_watch *watch)
 	write_name(text, watch->name);
 	bpm_text_string(text, ": ");
 	bpm_text_string(text, bpm_watch_ready(moment));
-	bpm_text_format(text, ", up %02llu:%02llu:%02llu, %zu connections (%zu waiting, "
-	    "%zu throttled), ", s / 3600, s / 60 % 60, s % 60, detail->stats.conns,
+	bpm_text_format(text, ", up %02llu:%02llu:%02llu, %zu connections "
+	    "(%zu waiting, %zu throttled), ", s / 3600, s / 60 % 60, s % 60, detail->stats.conns,
 	    detail->stats.waiting, detail->stats.throttled);
 	bpm_text_string(text, "resident ");
 	write_amount(text, moment->process.resident_bytes);

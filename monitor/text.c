@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * text.c - see text.h. Whether a comma is wanted the last character tells: it is not
- * after an opening bracket or a colon.
+ * text.c - see text.h. Whether a comma is wanted the last character tells: it
+ * is not after an opening bracket or a colon.
  */
 #include "config.h"
 
@@ -122,8 +122,8 @@ void bpm_json_key(struct bpm_text *text, const char *key)
 }
 
 /*
- * The code point that s begins with, and of how many bytes it is; what is too long, a
- * surrogate, above U+10FFFF or cut short is U+FFFD, of one byte.
+ * The code point that s begins with, and of how many bytes it is; what is too
+ * long, a surrogate, above U+10FFFF or cut short is U+FFFD, of one byte.
  */
 static uint32_t decode(const unsigned char *s, size_t *ret_len)
 {

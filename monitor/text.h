@@ -32,9 +32,9 @@ void bpm_text_format(struct bpm_text *text, const char *format, ...)
 void bpm_text_seconds(struct bpm_text *text, uint64_t ns);
 
 /*
- * JSON. Commas are put where they belong. A string may hold any bytes: it becomes ASCII,
- * without <, > or &, and what is not UTF-8 becomes U+FFFD. Keys are ours, or names with
- * nothing to escape.
+ * JSON. Commas are put where they belong. A string may hold any bytes: it
+ * becomes ASCII, without <, > or &, and what is not UTF-8 becomes U+FFFD. Keys
+ * are ours, or names with nothing to escape.
  */
 void bpm_json_open(struct bpm_text *text, char bracket);
 void bpm_json_close(struct bpm_text *text, char bracket);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * watch.h - what the endpoint was asked, and when. To ask takes its locks for a moment
- * each, with ten thousand connections ten thousand moments; so an answer is good for ten
- * times as long as it took, and however many observers ask however often, watching costs
- * at most a tenth of a processor.
+ * watch.h - what the endpoint was asked, and when. To ask takes its locks for a
+ * moment each, with ten thousand connections ten thousand moments; so an answer
+ * is good for ten times as long as it took, and however many observers ask
+ * however often, watching costs at most a tenth of a processor.
  */
 #ifndef BPM_WATCH_H
 #define BPM_WATCH_H

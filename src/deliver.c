@@ -79,7 +79,8 @@ static struct bp__wish wish_of(const struct bp__inbox *in, size_t len, int band)
 
 /*
  * Are handlers quick, so that an answer may wait for the next? The clock is looked at
- * after groups of them, since a look costs as much as handling a small frame.
+ * after groups of them, since a look costs as much as handling a small frame. A frame
+ * has waited until its group began, as near as makes a difference.
  */
 struct tempo {
 	unsigned group, left;
@@ -87,13 +88,21 @@ struct tempo {
 	bool quick;
 };
 
+static void note_waits(const struct tempo *tempo, struct bp__inbox *in)
+{
+	if (tempo->left < tempo->group)
+		bp__flow_note_wait(&in->c->flow, tempo->looked_ns - in->arrived_ns,
+		    tempo->group - tempo->left);
+}
+
 /* One more has returned. */
-static void beat(struct tempo *tempo)
+static void beat(struct tempo *tempo, struct bp__inbox *in)
 {
 	uint64_t now;
 
 	if (--tempo->left > 0)
 		return;
+	note_waits(tempo, in);
 	now = bp__now_ns();
 	tempo->quick = now - tempo->looked_ns < BP__QUICK_NS;
 	tempo->looked_ns = now;
@@ -132,7 +141,7 @@ static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int ban
 		c->expecting = true;
 		c->config.ops->received(c, &slice.pub, bp_conn_data(c));
 		c->expecting = false;
-		beat(&tempo);
+		beat(&tempo, in);
 		if (atomic_load(&c->withheld) && !(c->gathers && tempo.quick)) {
 			bp__conn_push(c);
 			tempo.looked_ns = bp__now_ns();
@@ -144,7 +153,7 @@ static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int ban
 	c->gathers = false;
 	leave_handler(c, &callback);
 	bp__tally_end(&sizes);
-	bp__flow_note_wait(&c->flow, began - in->arrived_ns, frames);
+	note_waits(&tempo, in);
 	*ret_bytes = bytes;
 	return frames;
 }

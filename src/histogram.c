@@ -45,11 +45,12 @@ void bp__histogram_record(struct bp__histogram *histogram, uint64_t value, uint6
 {
 	uint64_t max = atomic_load_explicit(&histogram->max, memory_order_relaxed);
 
-	atomic_fetch_add_explicit(&histogram->buckets[bucket_of(value)], n,
-	    memory_order_relaxed);
+	/* first: whoever sees the count finds the largest no smaller */
 	while (value > max
 	    && !atomic_compare_exchange_weak(&histogram->max, &max, value))
 		;
+	atomic_fetch_add_explicit(&histogram->buckets[bucket_of(value)], n,
+	    memory_order_release);
 }
 
 static uint64_t percentile(const uint64_t counts[BP__BUCKETS], uint64_t total,

@@ -19,6 +19,7 @@ void bp__inbox_init(struct bp__inbox *in, struct bp_conn *c)
 	in->c = c;
 	in->base = in->small;
 	in->cap = BP__SMALL;
+	in->arrived_ns = bp__now_ns();	/* an empty frame may come before the first read */
 	bp__spin_init(&in->spin, c);
 }
 

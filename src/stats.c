@@ -94,7 +94,6 @@ static enum bp_conn_state state_of(const struct bp_conn *c, const struct look *l
 	if (stats->waiting)
 		return BP_STATE_WAITING;
 	return look->active || atomic_load(&c->read_deadline_ns) != 0
-	    || atomic_load(&c->frame_since_ns) != 0
 	    ? BP_STATE_READING : BP_STATE_IDLE;
 }
 

@@ -31,7 +31,8 @@ answers()
 {
 	status=$1 type=$2 path=$3
 	shift 3
-	said=$(get -o "$tap_scratch/body" -w '%{http_code} %{content_type}' "$@" "$url$path")
+	said=$(get -o "$tap_scratch/body" -w '%{http_code} %{content_type}' "$@" \
+	    "$url$path")
 	test "$said" = "$status $type" || echo "$path: $said, not $status $type"
 }
 
@@ -46,8 +47,8 @@ every_path_answers()
 		answers 200 application/json api/v1/$path
 	done
 	answers 200 'text/plain; version=0.0.4; charset=utf-8' metrics
-	answers 200 'application/openmetrics-text; version=1.0.0; charset=utf-8' metrics \
-	    -H 'Accept: application/openmetrics-text'
+	answers 200 'application/openmetrics-text; version=1.0.0; charset=utf-8' \
+	    metrics -H 'Accept: application/openmetrics-text'
 	answers 200 "$plain" healthz
 	answers 200 "$plain" readyz
 	answers 200 "$plain" status.txt
@@ -67,8 +68,8 @@ says_how_it_goes_in_a_line()
 {
 	get "${url}status.txt" >"$tap_scratch/line"
 	test "$(wc -l <"$tap_scratch/line")" -eq 1 &&
-	    grep -q '^echo.*: ok, up 00:0[0-9]:[0-9]*, 0 connections' "$tap_scratch/line" ||
-	    cat "$tap_scratch/line"
+	    grep -q '^echo.*: ok, up 00:0[0-9]:[0-9]*, 0 connections' \
+	    "$tap_scratch/line" || cat "$tap_scratch/line"
 }
 
 gzipped_is_the_same()
@@ -93,8 +94,8 @@ json_is_as_promised()
 {
 	holds '' '.endpoint.received_bytes == {"type": "c", "val": 0}
 	    and .process.name.type == "l"' -H 'Accept: application/json'
-	holds endpoint/frame_bytes 'keys == ["count", "max", "mean", "min", "sum", "type",
-	    "variance"] and .type == "d"'
+	holds endpoint/frame_bytes 'keys == ["count", "max", "mean", "min", "sum",
+	    "type", "variance"] and .type == "d"'
 	holds api/v1/status '(.metrics | map(.name) | length == (unique | length))
 	    and all(.metrics[]; has("type") and has("unit") and has("help"))
 	    and (.limits.budget_bytes == 134217728) and .ready'
@@ -134,7 +135,7 @@ fi
 "$echo" --monitor 127.0.0.1:0 127.0.0.1:0 >"$tap_scratch/echo" 2>&1 &
 pid=$!
 tries=200
-until url=$(grep -o 'http://[^ ]*/' "$tap_scratch/echo") || test $tries -eq 0; do
+until url=$(grep -os 'http://[^ ]*/' "$tap_scratch/echo") || test $tries -eq 0; do
 	tries=$((tries - 1))
 	sleep 0.05
 done

@@ -16,8 +16,8 @@ void watch(struct watched *watched, const struct bp_endpoint_config *config,
 	const char *url;
 
 	watched->ep = serve(config, conn_config, watched->addr);
-	REQUIRE_EQ(bp_monitor_start(&watched->monitor, watched->ep, "127.0.0.1:0", NULL),
-	    0);
+	REQUIRE_EQ(bp_monitor_start(&watched->monitor, watched->ep, "127.0.0.1:0",
+	    NULL), 0);
 	url = bp_monitor_url(watched->monitor);
 	REQUIRE(strncmp(url, URL, strlen(URL)) == 0);
 	snprintf(watched->at, sizeof watched->at, "%s", url + strlen(URL));

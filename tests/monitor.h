@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * monitor.h - an endpoint that is watched, and an observer: HTTP by hand over the plain
- * sockets of peer.h, so that what is asked can also be wrong.
+ * monitor.h - an endpoint that is watched, and an observer: HTTP by hand over
+ * the plain sockets of peer.h, so that what is asked can also be wrong.
  */
 #ifndef TEST_MONITOR_H
 #define TEST_MONITOR_H

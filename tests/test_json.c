@@ -121,7 +121,7 @@ static void test_json_finds_what_is_asked_for(void)
 	uint32_t list, value;
 
 	take("{\"a\":{\"x\":7},\"list\":[1,[2,3],{\"x\":9},4],\"b\":true,\"x\":5,\"x\":6,"
-	    "\"big\":1e999,\"neg\":-2.5}");
+	    "\"big\":1e999,\"huge\":1e20,\"neg\":-2.5}");
 	CHECK_EQ(number("x"), 5);			/* of this object, the first */
 	CHECK(number("neg") == -2.5);
 	CHECK_EQ(number("big"), -1);			/* no double holds it */

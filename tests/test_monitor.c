@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_monitor.c - starting and stopping a monitor, its paths with their status, type and
- * headers, and what is refused.
+ * test_monitor.c - starting and stopping a monitor, its paths with their
+ * status, type and headers, and what is refused.
  */
 #include "config.h"
 
@@ -254,16 +254,14 @@ static void test_what_is_not_there_is_404(void)
 	static const char *const wrong[] = {
 		"/index.html", "/api", "/api/v1/", "/api/v1/status/", "/favicon.ico",
 		"//", "/endpoint", "/endpoint/", "/endpoint/nothing",
-		"/endpoint.held_bytes", "/../etc/passwd", "/%2e%2e/etc/passwd", "/%00",
-		"/endpoint/connections_closed/", "http://localhost/healthz", "*",
+		"/endpoint.held_bytes", "/../etc/passwd", "/%2e%2e/etc/passwd",
+		"/endpoint/connections_closed/", "http://localhost/healthz",
 	};
 	struct answer answer;
 	struct watched w;
 
 	watch(&w, NULL, NULL);
-	for (size_t i = 0; i < COUNT_OF(wrong) - 1; i++) {
-		if (strcmp(wrong[i], "/%00") == 0)
-			continue;		/* is "/", cut short */
+	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
 		answer = get(w.at, wrong[i], "");
 		CHECK_EQ(answer.status, 404);
 		CHECK_STR(answer.body, "There is nothing here.\n");
@@ -299,8 +297,8 @@ static void test_it_can_only_be_read(void)
 
 	watch(&w, NULL, NULL);
 	for (size_t i = 0; i < COUNT_OF(methods); i++) {
-		snprintf(request, sizeof request,
-		    "%s /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n", methods[i]);
+		snprintf(request, sizeof request, "%s /api/v1/status HTTP/1.1\r\n"
+		    "Host: localhost\r\n\r\n", methods[i]);
 		check_refused(w.at, request, 405);
 		snprintf(request, sizeof request, "%s / HTTP/1.1\r\nHost: localhost\r\n"
 		    "Content-Length: 1000000\r\n\r\nbody", methods[i]);
@@ -354,7 +352,7 @@ static void test_it_answers_to_its_own_names_only(void)
 	CHECK_EQ(status_for_host(w.at, "Host: monitor.example\r\n"), 403);
 	CHECK_EQ(status_for_host(w.at, "Host:\r\n"), 403);
 	CHECK_EQ(status_for_host(w.at, ""), 400);
-	CHECK_EQ(status_for_host(w.at, "Host: localhost\r\nHost: evil.example\r\n"), 400);
+	CHECK_EQ(status_for_host(w.at, "Host: localhost\r\nHost: evil\r\n"), 400);
 	bp_monitor_stop(w.monitor);
 
 	REQUIRE_EQ(bp_monitor_start(&named, w.ep, w.at, &config), 0);
@@ -379,8 +377,6 @@ static void test_it_answers_to_the_address_it_was_reached_at(void)
 	bp_monitor_stop(monitor);
 	finish(ep);
 }
-
-/* ---- */
 
 int main(int argc, char **argv)
 {

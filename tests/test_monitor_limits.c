@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_monitor_limits.c - who abuses the monitor: heads without end, bytes that drip, more
- * observers than there is room for, answers that nobody reads.
+ * test_monitor_limits.c - who abuses the monitor: heads without end, bytes that
+ * drip, more observers than there is room for, answers that nobody reads.
  */
 #include "config.h"
 
@@ -286,12 +286,14 @@ static void take_descriptors(int ret[FDS_MAX])
 
 static void test_without_descriptors_it_waits_and_goes_on(void)
 {
-	int taken[FDS_MAX], fd;
+	int taken[FDS_MAX], fd, quiet;
 	uint64_t before_ns;
 	struct watched w;
 
 	watch(&w, NULL, &echo_config);
+	quiet = count_fds();
 	check_answers(&w);
+	WAIT_UNTIL(count_fds() == quiet);
 	fd = peer_socket();
 	take_descriptors(taken);
 	peer_connect_socket(fd, w.at);

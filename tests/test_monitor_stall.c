@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_monitor_stall.c - promise 21: whatever the data plane is in, each path answers
- * within 100 ms. A thousand peers announce 16 MiB and stall, the one consumer never comes
- * back, and every observer asks for everything.
+ * test_monitor_stall.c - promise 21: whatever the data plane is in, each path
+ * answers within 100 ms. A thousand peers announce 16 MiB and stall, the one
+ * consumer never comes back, and every observer asks for everything.
  */
 #include "config.h"
 
@@ -18,7 +18,8 @@
 #define ANNOUNCED (16u << 20)
 
 static const char *const paths[] = {
-	"/", "/monitor.js", "/monitor.css", "/metrics", "/healthz", "/readyz", "/status.txt",
+	"/", "/monitor.js", "/monitor.css", "/metrics", "/healthz", "/readyz",
+	"/status.txt",
 	"/api/v1/status", "/api/v1/history", "/api/v1/history?step=10",
 	"/api/v1/connections", "/api/v1/connections?limit=1000&sort=wait_p99_ns",
 	"/api/v1/connections?state=waiting", "/api/v1/connections?state=closed",
@@ -98,7 +99,7 @@ static void test_it_answers_while_1000_announcers_stall(void)
 	unwatch(&w);
 }
 
-/* ---- the same, with every place at the monitor taken by one who never stops asking --- */
+/* ---- observers that never stop asking ------------------------------------- */
 
 #define POLLERS 7
 static atomic_bool enough;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_monitor_text.c - the monitor's parts that need no socket: text and JSON, what a
- * client accepts, whose time is over.
+ * test_monitor_text.c - the monitor's parts that need no socket: text and JSON,
+ * what a client accepts, whose time is over.
  */
 #include "config.h"
 
@@ -24,7 +24,8 @@ static bool is_text(struct bpm_text *text, const char *expected)
 	    && memcmp(text->data, expected, text->len) == 0;
 
 	if (!same)
-		fprintf(stderr, "%.*s is not %s\n", (int)text->len, text->data, expected);
+		fprintf(stderr, "# %.*s is not %s\n", (int)text->len, text->data,
+		    expected);
 	bpm_text_free(text);
 	return same;
 }
@@ -74,7 +75,7 @@ static void test_json_puts_commas_where_they_belong(void)
 	    "\"e\":2.5}"));
 }
 
-/* What follows a string that ends like an opening bracket has its comma all the same. */
+/* After a string that ends like an opening bracket a comma is wanted all the same. */
 static void test_json_is_not_misled_by_what_a_string_ends_with(void)
 {
 	struct bpm_text text = { 0 };
@@ -145,8 +146,9 @@ static void test_the_type_that_is_wanted_most_is_given(void)
 	};
 
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
-		if (!CHECK_EQ(bpm_accept_best(cases[i].accept, offers, 2), cases[i].best))
-			fprintf(stderr, "Accept: %s\n", cases[i].accept);
+		if (!CHECK_EQ(bpm_accept_best(cases[i].accept, offers, 2),
+		    cases[i].best))
+			fprintf(stderr, "# Accept: %s\n", cases[i].accept);
 }
 
 static void test_gzip_is_for_who_says_so(void)

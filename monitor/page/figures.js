@@ -19,7 +19,6 @@ const FIGURES = [
 		],
 		limits: [
 			{ label: "budget", value: s => s.limits.budget_bytes },
-			{ label: "limit", value: s => s.limits.resident_bytes },
 		],
 	}, {
 		id: "throughput", title: "throughput",
@@ -86,7 +85,7 @@ function figureOf(metric)
 	return {
 		id: "graph/" + metric.name,
 		title: metric.name,
-		format: counter ? rateIn(metric.unit) : valueIn(metric.unit),
+		format: counter ? rateIn(metric.unit) : valueIn(metric),
 		binary: !counter && metric.unit === "bytes",
 		least: metric.unit === "seconds" ? 1e-3 : 1,
 		series: [{

@@ -101,16 +101,17 @@ function timeOfDay(t, withSeconds)
 	    (withSeconds ? ":" + two(date.getSeconds()) : "");
 }
 
-// A number of seconds so large is a time of day.
+// A gauge of so many seconds is a time of day.
 function moment(s)
 {
 	return s < 1e9 ? seconds(s) : new Date(1000 * s).toLocaleString();
 }
 
 // How a metric's value reads, and how its rate does if it is a counter.
-function valueIn(unit)
+function valueIn({ unit, type })
 {
-	const write = unit === "bytes" ? bytes : unit === "seconds" ? moment : count;
+	const write = unit === "bytes" ? bytes :
+	    unit !== "seconds" ? count : type === "counter" ? seconds : moment;
 
 	return x => x === null ? "unlimited" : write(x);
 }

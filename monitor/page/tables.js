@@ -258,7 +258,7 @@ function metricColumns(graphs, toggle)
 		{ key: "name", title: "name", left: true, value: row => row.name,
 		    text: row => row.name },
 		{ key: "value", title: "value", value: row => row.value,
-		    text: row => valueIn(row.unit)(row.value) },
+		    text: row => valueIn(row)(row.value) },
 		{ key: "rate", title: "rate", value: row => row.rate,
 		    text: row => row.type !== "counter" ? "" :
 			rateIn(row.unit)(row.rate) },
