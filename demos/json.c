@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NUMBER_MAX 18446744073709551616.0	/* 2^64 */
+
 enum want {			/* what must come next */
 	VALUE, VALUE_OR_END,	/* behind "[" it may be over */
 	NAME, NAME_OR_END, COLON,

@@ -50,7 +50,7 @@ uint32_t json_first(const struct json *json, uint32_t array);
 uint32_t json_next(const struct json *json, uint32_t array, uint32_t value);
 uint32_t json_count(const struct json *json, uint32_t array);
 
-/* otherwise: it is no number, or a double cannot hold it. */
+/* otherwise: it is no number, or one beyond what a counter of 64 bits can hold. */
 double json_double(const struct json *json, uint32_t value, double otherwise);
 bool json_true(const struct json *json, uint32_t value);
 

@@ -27,7 +27,7 @@ extern "C" {
 #define BP_HISTOGRAM_BUCKETS 65
 
 /* Times in nanoseconds, or sizes in bytes. sum and the percentiles are derived from
- * finer buckets, and right within a sixteenth. */
+ * finer buckets, and right within a sixteenth; the sum of sizes is exact. */
 struct bp_histogram {
 	uint64_t count, sum, max;
 	uint64_t p50, p99;

@@ -107,6 +107,7 @@ static void *run(void *arg)
 		{ .events = POLLIN },
 	};
 
+	uselocale(loop->locale);
 	for (;;) {
 		uint64_t now_ns = bpm_now_ns();
 		uint64_t next_ns = bpm_guests_cut_late(&loop->guests, now_ns);
@@ -168,10 +169,15 @@ int bpm_loop_start(struct bpm_loop *loop, struct bpm_http *http, int listener)
 	loop->end = eventfd(0, EFD_CLOEXEC);
 	if (loop->end < 0)
 		return -errno;
+	loop->locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+	if (!loop->locale) {
+		rc = -ENOMEM;
+		goto close_end;
+	}
 	loop->daemon = start_daemon(loop, http);
 	if (!loop->daemon) {
 		rc = errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
-		goto close_end;
+		goto free_locale;
 	}
 	loop->epoll = MHD_get_daemon_info(loop->daemon,
 	    MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
@@ -179,6 +185,8 @@ int bpm_loop_start(struct bpm_loop *loop, struct bpm_http *http, int listener)
 	if (rc == 0)
 		return 0;
 	MHD_stop_daemon(loop->daemon);
+free_locale:
+	freelocale(loop->locale);
 close_end:
 	close(loop->end);
 	return rc;
@@ -189,6 +197,7 @@ void bpm_loop_stop(struct bpm_loop *loop)
 	eventfd_write(loop->end, 1);
 	pthread_join(loop->thread, NULL);
 	MHD_stop_daemon(loop->daemon);
+	freelocale(loop->locale);
 	close(loop->end);
 	close(loop->listener);
 }

@@ -3,6 +3,7 @@
 #ifndef BPM_LOOP_H
 #define BPM_LOOP_H
 
+#include <locale.h>
 #include <microhttpd.h>
 #include <pthread.h>
 
@@ -15,6 +16,7 @@ struct bpm_loop {
 	pthread_t thread;
 	int listener, epoll;
 	int end;			/* an eventfd, readable when it is to stop */
+	locale_t locale;		/* a point is a point, whatever the program has set */
 
 	/* its thread only */
 	struct bpm_guests guests;

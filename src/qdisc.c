@@ -304,6 +304,7 @@ void bp__qdisc_detail(struct bp__qdisc *q, struct bp_endpoint_detail *ret)
 	stats->muted = q->muting.n;
 	stats->stalls = q->stalls;
 	stats->futile_wakeups = q->futile_wakeups;
+	ret->frame.sum = q->received_bytes;
 	ret->stalled = q->stalled;
 	ret->dequeued_events = q->dequeued_events;
 	ret->gate_waits = q->gating.begun;

@@ -42,8 +42,7 @@ static void way_in(struct bp__flow *flow, struct look *look)
 	stats->held_bytes = flow->held;
 	look->detail.queued_events = atomic_load(&flow->queued);
 	look->detail.queued_bytes = flow->queued_bytes;
-	look->active = flow->wanting || flow->reader_held > 0 || flow->first
-	    || atomic_load(&flow->out) > 0;
+	look->active = flow->wanting || flow->first || atomic_load(&flow->out) > 0;
 	bp__unlock(&flow->q->lock);
 }
 
@@ -94,6 +93,7 @@ static enum bp_conn_state state_of(const struct bp_conn *c, const struct look *l
 	if (stats->waiting)
 		return BP_STATE_WAITING;
 	return look->active || atomic_load(&c->read_deadline_ns) != 0
+	    || atomic_load(&c->frame_since_ns) != 0
 	    ? BP_STATE_READING : BP_STATE_IDLE;
 }
 

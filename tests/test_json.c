@@ -124,7 +124,8 @@ static void test_json_finds_what_is_asked_for(void)
 	    "\"big\":1e999,\"huge\":1e20,\"neg\":-2.5}");
 	CHECK_EQ(number("x"), 5);			/* of this object, the first */
 	CHECK(number("neg") == -2.5);
-	CHECK_EQ(number("big"), -1);			/* no double holds it */
+	CHECK_EQ(number("big"), -1);
+	CHECK_EQ(number("huge"), -1);			/* no counter holds it */
 	CHECK_EQ(number("b"), -1);
 	CHECK_EQ(number("none"), -1);
 	CHECK(json_true(&json, json_member(&json, 0, "b")));
