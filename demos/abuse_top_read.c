@@ -186,8 +186,7 @@ static void read_row(struct top_row *row, const struct json *json, uint32_t valu
 	row->out = number(json, value, "out_bytes");
 	row->wait_p99_ns = number(json, value, "wait_p99_ns");
 	row->age_ms = number(json, value, "age_ms");
-	row->blocked_ns = number(json, value, "gate_ns") + number(json, value, "muted_ns")
-	    + number(json, value, "throttled_ns");
+	row->blocked_ns = number(json, value, "gate_ns");
 	row->rwnd_limited_us = number(json, value, "rwnd_limited_us");
 }
 

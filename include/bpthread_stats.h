@@ -72,9 +72,11 @@ struct bp_endpoint_detail {
 	uint64_t throttles, unthrottles;	/* edges */
 	uint64_t gate_waits;			/* begun */
 	uint64_t gate_ns, throttled_ns, muted_ns; /* of all connections, added up */
-	struct bp_histogram wait;		/* ns from arrival to bp_receive() or handler */
+	struct bp_histogram wait;		/* ns from arrival to bp_receive(), there of every
+						 * kind of event, or to the handler of a frame */
 	struct bp_histogram gate;		/* ns of each wait at the gate */
-	struct bp_histogram send;		/* ns of each wait in a send */
+	struct bp_histogram send;		/* ns of each wait while throttled, in a send or
+						 * bp_conn_wait_unthrottled() */
 	struct bp_histogram frame;		/* bytes of each frame received */
 	uint64_t reserved[8];
 };

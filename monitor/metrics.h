@@ -2,7 +2,7 @@
 /*
  * metrics.h - the metrics, of which there is one table. A metric is a number, a
  * histogram, or one number for each value of a label; how it is written is the
- * business of openmetrics.c, ekg.c and api.c.
+ * business of openmetrics.c, ekg.c and status.c.
  */
 #ifndef BPM_METRICS_H
 #define BPM_METRICS_H

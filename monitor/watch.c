@@ -9,22 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #define GOOD_FOR 10		/* times as long as it took, */
 #define GOOD_FOR_NS_MAX 1000000000u /* but a second at most */
 
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts = { 0 };
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 uint64_t bpm_now_ns(void)
 {
-	return clock_ns(CLOCK_MONOTONIC);
+	return bpm_clock_ns(CLOCK_MONOTONIC);
 }
 
 static uint64_t good_until_ns(uint64_t begun_ns, uint64_t done_ns)
@@ -42,7 +33,7 @@ int bpm_watch_init(struct bpm_watch *watch, struct bp_endpoint *ep, const char *
 	memset(watch, 0, sizeof *watch);
 	watch->ep = ep;
 	if (getrandom(&boot, sizeof boot, GRND_NONBLOCK) < 0)
-		boot = clock_ns(CLOCK_REALTIME);
+		boot = bpm_clock_ns(CLOCK_REALTIME);
 	snprintf(watch->boot, sizeof watch->boot, "%016llx", (unsigned long long)boot);
 	watch->name = strdup(name ? name : program_invocation_short_name);
 	if (!watch->name)
@@ -50,12 +41,15 @@ int bpm_watch_init(struct bpm_watch *watch, struct bp_endpoint *ep, const char *
 	rc = bp_history_new(&watch->history, ep);
 	if (rc < 0)
 		free(watch->name);
+	else
+		bpm_process_open(&watch->files);
 	return rc;
 }
 
 void bpm_watch_fini(struct bpm_watch *watch)
 {
 	bp_history_free(watch->history);
+	bpm_process_close(&watch->files);
 	free(watch->name);
 	free(watch->rows.row);
 }
@@ -68,10 +62,10 @@ const struct bpm_moment *bpm_watch_moment(struct bpm_watch *watch)
 	if (begun_ns < watch->moment_until_ns)
 		return moment;
 	bp_endpoint_detail(watch->ep, &moment->detail);
-	bpm_process_read(&moment->process);
+	bpm_process_read(&moment->process, &watch->files);
 	done_ns = bpm_now_ns();
 	moment->at_ns = done_ns - moment->detail.since_ns;
-	moment->time_ms = clock_ns(CLOCK_REALTIME) / 1000000;
+	moment->time_ms = bpm_clock_ns(CLOCK_REALTIME) / 1000000;
 	watch->moment_until_ns = good_until_ns(begun_ns, done_ns);
 	return moment;
 }
@@ -108,6 +102,21 @@ static bool make_room(struct bpm_rows *rows)
 	return true;
 }
 
+/* What a crowd needed that has gone. */
+static void drop_excess(struct bpm_rows *rows)
+{
+	size_t size = rows->n > 32 ? 2 * rows->n : 64;
+	struct bpm_row *row;
+
+	if (rows->n >= rows->size / 4)
+		return;
+	row = realloc(rows->row, size * sizeof *row);
+	if (!row)
+		return;
+	rows->row = row;
+	rows->size = size;
+}
+
 static bool add_row(struct bp_conn *conn, void *arg)
 {
 	struct gathering *gathering = arg;
@@ -140,6 +149,7 @@ const struct bpm_rows *bpm_watch_rows(struct bpm_watch *watch)
 	bp_endpoint_each(watch->ep, add_row, &gathering);
 	if (gathering.failed)
 		return NULL;
+	drop_excess(rows);
 	done_ns = bpm_now_ns();
 	rows->at_ns = done_ns - since_ns;
 	watch->rows_until_ns = good_until_ns(gathering.now_ns, done_ns);

@@ -2,8 +2,8 @@
 /*
  * watch.h - what the endpoint was asked, and when. To ask takes its locks for a
  * moment each, with ten thousand connections ten thousand moments; so an answer
- * is good for ten times as long as it took, and however many observers ask
- * however often, watching costs at most a tenth of a processor.
+ * is good for ten times as long as it took, a second at most: however many
+ * observers ask however often, the endpoint is asked a tenth of the time.
  */
 #ifndef BPM_WATCH_H
 #define BPM_WATCH_H
@@ -35,6 +35,7 @@ struct bpm_watch {
 	/* set by bpm_watch_init(), then constant */
 	struct bp_endpoint *ep;
 	struct bp_history *history;
+	struct bpm_process_files files;
 	char *name;			/* of the program */
 	char boot[17];			/* another one after each start */
 

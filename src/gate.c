@@ -240,13 +240,11 @@ void bp__flow_await_guarantee(struct bp__flow *flow, size_t cost)
 	if (bp__flow_stage(flow) == BP__FLOW_OPEN && crowded_locked(flow, cost)) {
 		begin_wait_locked(flow);
 		flow->crowded = cost;
-		q->crowded++;
 		while (bp__flow_stage(flow) == BP__FLOW_OPEN
 		    && crowded_locked(flow, cost))
 			bp__flow_wait_locked(flow);
 		end_wait_locked(flow);
 		flow->crowded = 0;
-		q->crowded--;
 	}
 	bp__qdisc_leave(q, NULL);
 }

@@ -58,7 +58,7 @@ static inline void bp__tally_add(struct bp__tally *tally, uint64_t value)
 
 /* ---- times, roughly, for what there are thousands of --------------------- */
 
-#define BP__ROUGH_BUCKETS 48	/* two to a power of two, from 1 us to 16 s */
+#define BP__ROUGH_BUCKETS 56	/* two to a power of two, from 1 us to 4 minutes */
 
 /* Written by one thread at a time, read by any. */
 struct bp__rough {

@@ -37,6 +37,7 @@ struct bp_history {
 	/* set by bp_history_new(), then constant */
 	struct bp_endpoint *ep;
 	pthread_t thread;
+	int statm;			/* kept: there may be no descriptor later; or -1 */
 
 	/* its thread only */
 	struct bp_endpoint_detail detail;
@@ -51,16 +52,11 @@ struct bp_history {
 /* ---- the process -------------------------------------------------------- */
 
 /* The second number of /proc/self/statm, in pages; not by stdio, which allocates. */
-static uint64_t resident_bytes(void)
+static uint64_t resident_bytes(int statm)
 {
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	char text[128];
-	ssize_t n;
+	ssize_t n = pread(statm, text, sizeof text - 1, 0);
 
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof text - 1);
-	close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	return strtoull(text + strcspn(text, " "), NULL, 10)
 	    * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -77,13 +73,14 @@ static uint64_t cpu_ns(void)
 
 /* ---- samples ------------------------------------------------------------ */
 
-static void fill(struct bp_sample *sample, const struct bp_endpoint_detail *detail)
+static void fill(struct bp_sample *sample, const struct bp_endpoint_detail *detail,
+    int statm)
 {
 	const struct bp_endpoint_stats *stats = &detail->stats;
 
 	*sample = (struct bp_sample){
 		.at_ns = bp__now_ns(),
-		.resident_bytes = resident_bytes(), .cpu_ns = cpu_ns(),
+		.resident_bytes = resident_bytes(statm), .cpu_ns = cpu_ns(),
 		.held_bytes = stats->held_bytes, .queued_bytes = stats->queued_bytes,
 		.queued_events = stats->queued_events, .out_bytes = stats->out_bytes,
 		.received_bytes = stats->received_bytes,
@@ -142,7 +139,7 @@ static void sample(struct bp_history *history, uint64_t second)
 	struct ring *ring;
 
 	bp_endpoint_detail(history->ep, &history->detail);
-	fill(&now, &history->detail);
+	fill(&now, &history->detail, history->statm);
 	for (size_t i = 0; i < RESOLUTIONS; i++) {
 		ring = &history->rings[i];
 		merge(&ring->next, &now);
@@ -182,6 +179,15 @@ static void *history_main(void *arg)
 
 /* ---- public ------------------------------------------------------------- */
 
+static void release(struct bp_history *history)
+{
+	if (history->statm >= 0)
+		close(history->statm);
+	bp__cond_fini(&history->cond);
+	bp__mutex_fini(&history->lock);
+	free(history);
+}
+
 int bp_history_new(struct bp_history **ret_history, struct bp_endpoint *ep)
 {
 	struct bp_history *history = calloc(1, sizeof *history);
@@ -190,13 +196,12 @@ int bp_history_new(struct bp_history **ret_history, struct bp_endpoint *ep)
 	if (!history)
 		return -ENOMEM;
 	history->ep = ep;
+	history->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	bp__mutex_init(&history->lock);
 	bp__cond_init(&history->cond);
 	rc = bp__thread_start(&history->thread, STACK_SIZE, history_main, history);
 	if (rc < 0) {
-		bp__cond_fini(&history->cond);
-		bp__mutex_fini(&history->lock);
-		free(history);
+		release(history);
 		return rc;
 	}
 	*ret_history = history;
@@ -212,9 +217,7 @@ void bp_history_free(struct bp_history *history)
 	bp__signal(&history->cond);
 	bp__unlock(&history->lock);
 	pthread_join(history->thread, NULL);
-	bp__cond_fini(&history->cond);
-	bp__mutex_fini(&history->lock);
-	free(history);
+	release(history);
 }
 
 size_t bp_history_read(struct bp_history *history, enum bp_resolution resolution,

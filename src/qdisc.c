@@ -280,9 +280,6 @@ void bp__qdisc_detail(struct bp__qdisc *q, struct bp_endpoint_detail *ret)
 	uint64_t now;
 
 	bp__histogram_read(&q->waits, &ret->wait);
-	bp__histogram_read(&q->gate_waits, &ret->gate);
-	bp__histogram_read(&q->send_waits, &ret->send);
-	bp__histogram_read(&q->frames, &ret->frame);
 	ret->throttles = atomic_load(&q->throttles);
 	ret->unthrottles = atomic_load(&q->unthrottles);
 	stats->wait_p50_ns = ret->wait.p50;
@@ -304,7 +301,6 @@ void bp__qdisc_detail(struct bp__qdisc *q, struct bp_endpoint_detail *ret)
 	stats->muted = q->muting.n;
 	stats->stalls = q->stalls;
 	stats->futile_wakeups = q->futile_wakeups;
-	ret->frame.sum = q->received_bytes;
 	ret->stalled = q->stalled;
 	ret->dequeued_events = q->dequeued_events;
 	ret->gate_waits = q->gating.begun;

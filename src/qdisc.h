@@ -101,7 +101,6 @@ struct bp__qdisc {
 	size_t held, queued_events, queued_bytes;
 	size_t reading;			/* held for frames that are being read */
 	size_t promised;		/* held for blocks that were not yet taken */
-	size_t crowded;
 	struct bp__lasting gating, muting; /* flows that wait for room; that are muted */
 	struct bp__lasting busy;	/* turns that are out */
 	uint64_t received_bytes, received_events, dequeued_events;
@@ -179,7 +178,7 @@ void bp__qdisc_block_back(struct bp__qdisc *q, void *block, size_t size);
  */
 bool bp__qdisc_tick(struct bp__qdisc *q, uint64_t now_ns, bool *ret_in_use);
 
-/* What it knows of an endpoint's details. */
+/* What it knows of an endpoint's details; of the histograms, that of time in queue. */
 void bp__qdisc_detail(struct bp__qdisc *q, struct bp_endpoint_detail *ret);
 
 /* One of those that have a name in bp_qdisc_parse(): qdisc_parse.c. */

@@ -149,19 +149,24 @@ void bp__conn_sum_up(struct bp_conn *c, struct bp_closed *ret)
 
 /* ---- an endpoint -------------------------------------------------------- */
 
-static void sum_conns(struct bp_endpoint *ep, struct bp_endpoint_detail *ret)
+/* Their states cost a visit to Q for each, which who asks for the rest need not pay. */
+static void sum_conns(struct bp_endpoint *ep, struct bp_endpoint_detail *ret,
+    bool with_states)
 {
 	struct bp_conn *c = NULL;
 	struct look look;
 
 	while ((c = bp__endpoint_next(ep, c)) != NULL) {
-		look_at(c, &look);
+		memset(&look, 0, sizeof look);
+		way_out(c, &look);
 		ret->stats.out_bytes += look.detail.stats.out_bytes;
 		ret->stats.throttled += look.detail.stats.throttled;
 		ret->throttled_ns += look.throttled_still_ns;
 		/* one that bp_connect() is still about may come to nothing */
-		if (look.made)
-			ret->states[look.detail.state]++;
+		if (with_states && look.made) {
+			way_in(&c->flow, &look);
+			ret->states[state_of(c, &look)]++;
+		}
 	}
 }
 
@@ -185,27 +190,39 @@ static void sum_endpoint(struct bp_endpoint *ep, struct bp_endpoint_detail *ret)
 	bp__unlock(&ep->lock);
 }
 
+static void look_at_all(struct bp_endpoint *ep, struct bp_endpoint_detail *ret,
+    bool with_states)
+{
+	bp__qdisc_detail(&ep->qdisc, ret);
+	ret->throttled_ns = atomic_load(&ep->qdisc.throttled_ns);
+	sum_conns(ep, ret, with_states);
+	sum_endpoint(ep, ret);
+}
+
 void bp_endpoint_detail(struct bp_endpoint *ep, struct bp_endpoint_detail *ret)
 {
 	const struct bp_endpoint_config *config = &ep->config;
+	struct bp__qdisc *q = &ep->qdisc;
 
 	memset(ret, 0, sizeof *ret);
+	/* first: what they count began before it ended */
+	bp__histogram_read(&q->gate_waits, &ret->gate);
+	bp__histogram_read(&q->send_waits, &ret->send);
+	bp__histogram_read(&q->frames, &ret->frame);
+	look_at_all(ep, ret, true);
+	ret->frame.sum = ret->stats.received_bytes;
 	ret->qdisc = config->qdisc->name ? config->qdisc->name : "";
 	ret->since_ns = ep->since_ns;
-	ret->queue_bytes_max = ep->qdisc.budget;
+	ret->queue_bytes_max = q->budget;
 	ret->queue_events_max = config->qdisc == &bp_qdisc_one_place ? 1
 	    : config->qdisc == &bp_qdisc_bounded ? config->places : BP_UNLIMITED;
-	bp__qdisc_detail(&ep->qdisc, ret);
-	ret->throttled_ns = atomic_load(&ep->qdisc.throttled_ns);
-	sum_conns(ep, ret);
-	sum_endpoint(ep, ret);
 }
 
 void bp_endpoint_stats(struct bp_endpoint *ep, struct bp_endpoint_stats *ret)
 {
-	struct bp_endpoint_detail detail;
+	struct bp_endpoint_detail detail = { .qdisc = NULL };
 
-	bp_endpoint_detail(ep, &detail);
+	look_at_all(ep, &detail, false);
 	*ret = detail.stats;
 }
 

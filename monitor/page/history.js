@@ -67,8 +67,10 @@ class History {
 		const scaled = x => known(x) ? x * factor : null;
 		const column = (this.columns[name] || []).map(scaled);
 
+		// what nobody tells between samples is as it was at the last
 		if (this.latest)
-			column.push(scaled(this.latest[name]));
+			column.push(name in this.latest ? scaled(this.latest[name])
+			    : column.at(-1) ?? null);
 		return column;
 	}
 

@@ -131,11 +131,19 @@ function watch()
 function begin(status)
 {
 	state.boot = status.boot;
-	state.zero = status.time_ms / 1000 - status.at_ns / 1e9;
 	for (const history of [...Object.values(rings), ...logs.values()])
 		history.clear();
 	connGrowth.clear();
 	metricGrowth.clear();
+}
+
+// Its clock may be set, and the one the samples are told by stands still in a suspend.
+function keepTime(status)
+{
+	const zero = status.time_ms / 1000 - status.at_ns / 1e9;
+
+	if (!(Math.abs(zero - state.zero) < 1))
+		state.zero = zero;
 }
 
 async function askStatus()
@@ -147,6 +155,7 @@ async function askStatus()
 	state.heard_ms = performance.now();
 	if (status.boot !== state.boot)
 		begin(status);
+	keepTime(status);
 	state.status = status;
 	metricGrowth.add(status.metrics, "name", status.at_ns);
 	state.metrics = new Map(status.metrics.map(metric => [metric.name, metric]));
