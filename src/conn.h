@@ -14,10 +14,11 @@
  * writer, visit Q, free memory) it leaves in the chores; bp__conn_unlock() does
  * them, so R1 and R12 cannot be forgotten.
  *
- * Files: conn.c every transition, conn_api.c what the application calls, send.c the
- * way in to the out queue, writer.c the way out of it, notify.c throttled and
- * unthrottled, reader.c the reader's life, inbox.c and large.c frames out of bytes,
- * deliver.c frames to handlers or the queue, event.c what bp_receive() gives.
+ * Files: conn.c every transition, conn_api.c what the application calls, marks.c when
+ * a send waits, send.c the way in to the out queue, writer.c the way out of it,
+ * notify.c throttled and unthrottled, reader.c the reader's life, inbox.c and large.c
+ * frames out of bytes, deliver.c frames to handlers or the queue, event.c what
+ * bp_receive() gives.
  */
 #ifndef BP_CONN_H
 #define BP_CONN_H
@@ -231,7 +232,7 @@ static inline struct bp_conn *bp__conn_of_flow(struct bp__flow *flow)
 	return bp__container_of(flow, struct bp_conn, flow);
 }
 
-/* ---- out: send.c, writer.c, notify.c ------------------------------------ */
+/* ---- out: marks.c, send.c, writer.c, notify.c --------------------------- */
 
 /* n bytes went to the socket. */
 static inline void bp__conn_sent(struct bp_conn *c, size_t n)
@@ -240,6 +241,15 @@ static inline void bp__conn_sent(struct bp_conn *c, size_t n)
 	atomic_fetch_add_explicit(&c->flow.q->sent_bytes, n, memory_order_relaxed);
 }
 
+static inline bool bp__conn_sendable(const struct bp_conn *c)
+{
+	return c->state <= BP__OPEN && !c->end_wanted && !c->out_dead;
+}
+
+/* Wait while throttled, then count bytes; 0 waits only. -EPIPE, -EAGAIN, -ETIMEDOUT,
+ * -EDEADLK. */
+int bp__conn_admit_locked(struct bp_conn *c, size_t bytes, int timeout_ms)
+    BP__REQUIRES(c->lock);
 /* n bytes accepted were written, or will not be. */
 void bp__conn_uncount_locked(struct bp_conn *c, size_t n)
     BP__REQUIRES(c->lock);

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * send.c - the way into a connection's out queue, and the marks.
+ * send.c - the way into a connection's out queue, once the marks admit it (marks.c).
  *
- *	admit	wait while throttled; count the bytes, at the high mark throttle
  *	inline	nothing is queued and the token is free: the kernel is tried at once
  *	append	else, and for what the kernel refused: to the queue, and the writer
- *
- * The level is `queued >= high`, until `queued <= low`. What is counted but not yet
- * in the queue, on its way in or out of it, belongs to a thread that will count it
- * off. Waiting senders are admitted by who clears the level, in order (R5), until
- * it is set again: at most high and one frame are ever queued.
  */
 #include "config.h"
 
@@ -20,12 +14,6 @@
 #define IOV_INLINE 16			/* entries of a send that is tried inline */
 #define WITHHOLD_MAX ((size_t)64 * 1024)
 
-struct sender {
-	struct bp__waiter waiter;
-	size_t bytes;			/* 0: waits for unthrottled, to send nothing */
-	bool admitted;
-};
-
 /* A frame on its way out: its parts, and the payload they came from, if shared. */
 struct message {
 	struct bp__envelope env;
@@ -34,132 +22,6 @@ struct message {
 	size_t total;
 	struct bp__buf *buf;		/* iov[1] is this one's bytes; NULL: copy them */
 };
-
-/* ---- the marks ---------------------------------------------------------- */
-
-static bool sendable(const struct bp_conn *c)
-{
-	return c->state <= BP__OPEN && !c->end_wanted && !c->out_dead;
-}
-
-static void count_locked(struct bp_conn *c, size_t n)
-    BP__REQUIRES(c->lock)
-{
-	c->queued += n;
-	if (c->queued >= c->config.out_high && !c->throttled) {
-		c->throttled_since_ns = bp__now_ns();
-		c->throttles++;
-		atomic_fetch_add(&c->flow.q->throttles, 1);
-		atomic_store(&c->throttled, true);
-	}
-}
-
-static void admit_waiting_locked(struct bp_conn *c)
-    BP__REQUIRES(c->lock)
-{
-	struct bp__list *link = c->senders.next, *next;
-	struct sender *sender;
-
-	for (; link != &c->senders; link = next) {
-		next = link->next;
-		sender = bp__container_of(link, struct sender, waiter.link);
-		if (sender->bytes > 0 && c->throttled)
-			continue;
-		sender->admitted = true;
-		count_locked(c, sender->bytes);
-		bp__waiter_wake(&sender->waiter);
-	}
-}
-
-static void clear_level_locked(struct bp_conn *c)
-    BP__REQUIRES(c->lock)
-{
-	uint64_t lasted_ns = bp__now_ns() - c->throttled_since_ns;
-
-	c->throttled_ns += lasted_ns;
-	atomic_fetch_add(&c->flow.q->throttled_ns, lasted_ns);
-	atomic_fetch_add(&c->flow.q->unthrottles, 1);
-	atomic_store(&c->throttled, false);
-	c->chores.unblock = true;	/* R12: always */
-	if (c->told)
-		bp__writer_wake_locked(c);	/* to say unthrottled */
-}
-
-void bp__conn_uncount_locked(struct bp_conn *c, size_t n)
-{
-	if (c->out_dead)
-		return;			/* was counted off with all the rest */
-	c->queued -= n;
-	if (c->throttled && c->queued <= c->config.out_low) {
-		clear_level_locked(c);
-		admit_waiting_locked(c);
-	}
-	bp__conn_try_end_locked(c);
-}
-
-void bp__conn_drop_out_locked(struct bp_conn *c)
-{
-	c->out_dead = true;
-	c->queued = 0;
-	atomic_store(&c->withheld, false);
-	if (!c->token)		/* who has it may be sending these bytes just now */
-		bp__outq_join(&c->chores.dead, &c->outq);
-	if (c->throttled)
-		clear_level_locked(c);
-}
-
-/* ---- admission ---------------------------------------------------------- */
-
-static int wait_locked(struct bp_conn *c, struct sender *sender, uint64_t deadline_ns)
-    BP__REQUIRES(c->lock)
-{
-	uint64_t since = bp__now_ns();
-	bool woken;
-
-	woken = bp__waiter_wait(&sender->waiter, &c->senders, &c->lock, deadline_ns);
-	bp__histogram_record(&c->flow.q->send_waits, bp__now_ns() - since, 1);
-	if (!woken)
-		return -ETIMEDOUT;
-	return sender->admitted ? 0 : -EPIPE;
-}
-
-/* Wait while throttled, then count bytes. */
-static int admit_locked(struct bp_conn *c, size_t bytes, int timeout_ms)
-    BP__REQUIRES(c->lock)
-{
-	struct sender sender = { .bytes = bytes };
-	uint64_t deadline_ns;
-
-	if (!sendable(c))
-		return -EPIPE;
-	if (c->throttled && timeout_ms != 0) {
-		if (bp__on_writer(c))
-			return -EDEADLK;
-		/* this thread's own answers must not wait with it */
-		deadline_ns = bp__deadline_ns(timeout_ms);
-		bp__conn_unlock(c);
-		bp__push_own();
-		bp__lock(&c->lock);
-		if (!sendable(c))
-			return -EPIPE;
-		if (c->throttled)
-			return wait_locked(c, &sender, deadline_ns);
-	}
-	if (c->throttled)
-		return -EAGAIN;
-	count_locked(c, bytes);
-	return 0;
-}
-
-int bp_conn_wait_unthrottled(struct bp_conn *c, int timeout_ms)
-{
-	int rc;
-
-	bp__lock(&c->lock);
-	rc = admit_locked(c, 0, timeout_ms);
-	bp__conn_unlock(c);
-	return rc;
-}
 
 /* ---- the queue ---------------------------------------------------------- */
 
@@ -226,7 +88,7 @@ static int append_locked(struct bp_conn *c, const struct message *m)
 		bp__conn_unlock(c);
 		rc = make_pieces(&pieces, m, 0);
 		bp__lock(&c->lock);
-		if (rc == 0 && !sendable(c))
+		if (rc == 0 && !bp__conn_sendable(c))
 			rc = -EPIPE;
 		if (rc < 0) {
 			bp__outq_join(&c->chores.dead, &pieces);
@@ -321,9 +183,9 @@ static int send_message(struct bp_conn *c, const struct message *m, int timeout_
 	int rc;
 
 	bp__lock(&c->lock);
-	rc = admit_locked(c, m->total, timeout_ms);
+	rc = bp__conn_admit_locked(c, m->total, timeout_ms);
 	if (rc == 0 && m->total > 0) {
-		if (sendable(c)) {
+		if (bp__conn_sendable(c)) {
 			rc = dispatch_locked(c, m, &after);
 		} else {	/* it ended between the admission and now */
 			bp__conn_uncount_locked(c, m->total);
@@ -407,20 +269,4 @@ int bp_send_buf(struct bp_conn *c, struct bp_buf *buf, int timeout_ms)
 	int rc = wrap(&m, c, &iov, 1);
 
 	return rc < 0 ? rc : send_message(c, &m, timeout_ms);
-}
-
-bool bp_conn_throttled(const struct bp_conn *c)
-{
-	return atomic_load(&c->throttled);
-}
-
-size_t bp_conn_pending(const struct bp_conn *conn)
-{
-	struct bp_conn *c = (struct bp_conn *)(uintptr_t)conn;
-	size_t queued;
-
-	bp__lock(&c->lock);
-	queued = c->queued;
-	bp__unlock(&c->lock);
-	return queued;
 }

@@ -232,7 +232,7 @@ inline do_chores()
 	fi
 }
 
-/* ---- send.c: the marks, under C ------------------------------------------ */
+/* ---- marks.c, under C ---------------------------------------------------- */
 
 /* count_locked() */
 inline count(n)
