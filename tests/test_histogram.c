@@ -1,214 +1,399 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_histogram.c - the benchmark's histogram, against the sorted values.
+ * test_histogram.c - what histogram.h tells of values, against those values sorted.
  */
 #include "config.h"
 
-#include "../bench/histogram.h"
 #include "harness.h"
-#include "tagged.h"
 
+#include "histogram.h"
+
+#include <sched.h>
 #include <stdlib.h>
 
-#define VALUES 20000
+enum { VALUES = 20000 };
 
-static struct histogram h, other;
+static struct bp__histogram histogram;
+static struct bp_histogram told;
 static uint64_t values[VALUES];
+static size_t n_values;
 
-static int by_size(const void *a, const void *b)
+static uint64_t random_u64(void)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	static uint64_t state = 88172645463325252u;
 
-	return (x > y) - (x < y);
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state;
 }
 
-static void clear(void)
+static void record(uint64_t value)
 {
-	memset(&h, 0, sizeof h);
-	memset(&other, 0, sizeof other);
+	REQUIRE(n_values < VALUES);
+	values[n_values++] = value;
+	bp__histogram_record(&histogram, value, 1);
 }
 
-static bool is_near(uint64_t got, uint64_t exact)
+static void begin(void)
 {
-	uint64_t off = got > exact ? got - exact : exact - got;
-
-	return off * 1000 <= exact;
+	memset(&histogram, 0, sizeof histogram);
+	n_values = 0;
 }
 
-/* Every per mille of the first n values, which are left sorted. */
-static void check_against_sorted(size_t n)
+static int in_order(const void *a, const void *b)
 {
-	unsigned per_mille;
-	size_t place;
+	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
 
-	qsort(values, n, sizeof values[0], by_size);
-	CHECK_EQ(h.count, n);
-	CHECK_EQ(h.max, values[n - 1]);
-	CHECK_EQ(histogram_at(&h, 1000), values[n - 1]);
-	for (per_mille = 0; per_mille <= 1000; per_mille++) {
-		place = (n * per_mille + 999) / 1000;
-		if (!CHECK(is_near(histogram_at(&h, per_mille),
-		    values[place > 0 ? place - 1 : 0])))
-			break;
+	return (left > right) - (left < right);
+}
+
+/* The least value that at least so many percent of them are not above. */
+static uint64_t true_percentile(unsigned percent)
+{
+	return values[(n_values * percent + 99) / 100 - 1];
+}
+
+static bool within(uint64_t guess, uint64_t value, unsigned part)
+{
+	return guess <= value ? value - guess <= value / part
+	    : guess - value <= value / part;
+}
+
+static uint64_t true_bucket(unsigned i)
+{
+	uint64_t n = 0;
+
+	for (size_t v = 0; v < n_values; v++)
+		n += i == 0 ? values[v] == 0
+		    : values[v] >> (i - 1) == 1;	/* from 2^(i-1) up to 2^i */
+	return n;
+}
+
+static void check_told(void)
+{
+	uint64_t sum = 0;
+
+	qsort(values, n_values, sizeof *values, in_order);
+	for (size_t v = 0; v < n_values; v++)
+		sum += values[v];
+	bp__histogram_read(&histogram, &told);
+	CHECK_EQ(told.count, n_values);
+	CHECK(told.max == values[n_values - 1]);
+	CHECK(within(told.sum, sum, 16));
+	CHECK(within(told.p50, true_percentile(50), 16));
+	CHECK(within(told.p99, true_percentile(99), 16));
+	CHECK(told.p99 <= told.max);
+	for (unsigned i = 0; i < BP_HISTOGRAM_BUCKETS; i++)
+		CHECK_EQ(told.buckets[i], true_bucket(i));
+}
+
+/* ---- one value ------------------------------------------------------------ */
+
+/* Beside the largest there is, which keeps the maximum from helping. */
+static void check_one(uint64_t value, unsigned bucket)
+{
+	begin();
+	bp__histogram_record(&histogram, value, 1);
+	bp__histogram_read(&histogram, &told);
+	CHECK_EQ(told.count, 1);
+	CHECK(told.max == value);
+	CHECK_EQ(told.buckets[bucket], 1);
+	CHECK(told.p50 == told.p99 && told.p50 == told.sum);
+	CHECK(within(told.p50, value, 16));
+	bp__histogram_record(&histogram, UINT64_MAX, 1);
+	bp__histogram_read(&histogram, &told);
+	CHECK(within(told.p50, value, 16));
+	CHECK(told.max == UINT64_MAX);
+	CHECK_EQ(told.buckets[bucket] + told.buckets[64], bucket == 64 ? 4 : 2);
+}
+
+static void test_each_power_and_its_neighbours_are_in_the_right_bucket(void)
+{
+	check_one(0, 0);
+	check_one(1, 1);
+	for (unsigned i = 1; i < 64; i++) {
+		check_one((UINT64_C(1) << i) - 1, i);
+		check_one(UINT64_C(1) << i, i + 1);
+		check_one((UINT64_C(1) << i) + 1, i + 1);
+		check_one(UINT64_C(3) << (i - 1), i + 1);
+	}
+	check_one(UINT64_MAX - 1, 64);
+	check_one(UINT64_MAX, 64);
+}
+
+static void test_small_values_are_told_exactly(void)
+{
+	for (uint64_t value = 0; value < 16; value++) {
+		begin();
+		bp__histogram_record(&histogram, value, 1);
+		bp__histogram_record(&histogram, 1000, 1);
+		bp__histogram_read(&histogram, &told);
+		CHECK_EQ(told.p50, value);
 	}
 }
 
-static void add_all(size_t n)
-{
-	size_t i;
+/* ---- many ----------------------------------------------------------------- */
 
-	for (i = 0; i < n; i++)
-		histogram_add(&h, values[i]);
+static void test_nothing_is_nothing(void)
+{
+	begin();
+	bp__histogram_read(&histogram, &told);
+	CHECK(told.count == 0 && told.sum == 0 && told.max == 0);
+	CHECK(told.p50 == 0 && told.p99 == 0);
+	for (unsigned i = 0; i < BP_HISTOGRAM_BUCKETS; i++)
+		CHECK_EQ(told.buckets[i], 0);
 }
 
-static uint64_t evenly(uint64_t *state)
+/* So that each power of two is as likely. */
+static void test_values_of_all_sizes_are_right_within_a_sixteenth(void)
 {
-	return 1 + random_next(state) % 100000;
-}
-
-/* As many in each power of two, from 1 ns to 68 s. */
-static uint64_t by_magnitude(uint64_t *state)
-{
-	unsigned magnitude = random_below(state, 36);
-
-	return (UINT64_C(1) << magnitude)
-	    + random_next(state) % (UINT64_C(1) << magnitude);
-}
-
-/* As round trips are: around 8 us, and one in a hundred up to 10 ms. */
-static uint64_t with_a_tail(uint64_t *state)
-{
-	if (random_below(state, 100) == 0)
-		return 100000 + random_next(state) % 10000000;
-	return 7000 + random_next(state) % 1000 + random_next(state) % 1000;
-}
-
-static uint64_t in_two_heaps(uint64_t *state)
-{
-	return random_below(state, 2) ? 7000 + random_below(state, 50)
-	    : 25000000 + random_below(state, 5000);
-}
-
-static uint64_t of_few_sizes(uint64_t *state)
-{
-	return UINT64_C(1) << random_below(state, 37);
-}
-
-static uint64_t (*const distributions[])(uint64_t *state) = {
-	evenly, by_magnitude, with_a_tail, in_two_heaps, of_few_sizes,
-};
-
-static void test_histogram_agrees_with_the_sorted_values(void)
-{
-	static const size_t counts[] = { 1, 2, 3, 10, 999, 1000, 1001, VALUES };
-	uint64_t state = 1;
-	size_t i, k, j;
-
-	for (i = 0; i < COUNT_OF(distributions); i++)
-		for (k = 0; k < COUNT_OF(counts); k++) {
-			clear();
-			for (j = 0; j < counts[k]; j++)
-				values[j] = distributions[i](&state);
-			add_all(counts[k]);
-			check_against_sorted(counts[k]);
-		}
-}
-
-static void test_histogram_merged_is_that_of_all_values(void)
-{
-	uint64_t state = 2;
-	size_t i;
-
-	clear();
-	for (i = 0; i < VALUES; i++) {
-		values[i] = i % 3 ? with_a_tail(&state) : by_magnitude(&state);
-		histogram_add(i % 3 ? &h : &other, values[i]);
-	}
-	histogram_merge(&h, &other);
-	check_against_sorted(VALUES);
-}
-
-static void test_histogram_merged_with_an_empty_one_is_as_it_was(void)
-{
-	clear();
-	values[0] = 4711;
-	add_all(1);
-	histogram_merge(&h, &other);
-	check_against_sorted(1);
-	histogram_merge(&other, &h);
-	CHECK(memcmp(&h, &other, sizeof h) == 0);
-}
-
-static void test_histogram_without_values_tells_zero(void)
-{
-	clear();
-	CHECK_EQ(histogram_at(&h, 0), 0);
-	CHECK_EQ(histogram_at(&h, 500), 0);
-	CHECK_EQ(histogram_at(&h, 1000), 0);
-	histogram_merge(&h, &other);
-	CHECK_EQ(h.count, 0);
-	CHECK_EQ(h.max, 0);
-}
-
-/* Also those at the borders of cells; the maximum has no error. */
-static void test_histogram_of_one_value_tells_it_exactly(void)
-{
-	unsigned shift;
-	int off;
-
-	for (shift = 0; shift < 37; shift++)
-		for (off = -1; off <= 1; off++) {
-			uint64_t value = (UINT64_C(1) << shift) + (uint64_t)off;
-
-			if (value > HISTOGRAM_MAX)
-				continue;
-			clear();
-			values[0] = value;
-			add_all(1);
-			CHECK_EQ(histogram_at(&h, 0), value);
-			CHECK_EQ(histogram_at(&h, 500), value);
-			CHECK_EQ(h.max, value);
-		}
-}
-
-static void test_histogram_cells_are_in_order_and_leave_no_gap(void)
-{
-	uint64_t value, step;
-	unsigned cell, last = 0;
-
-	for (value = 0; value <= HISTOGRAM_MAX; value += step) {
-		cell = histogram_cell(value);
-		if (!CHECK(cell == last || cell == last + 1)
-		    || !CHECK(cell < HISTOGRAM_CELLS))
-			break;
-		last = cell;
-		step = value / 4096 + 1;
+	for (unsigned widest = 1; widest <= 48; widest++) {
+		begin();
+		for (size_t n = 1 + random_u64() % 3000; n > 0; n--)
+			record(random_u64() >> (64 - widest + random_u64() % widest));
+		check_told();
 	}
 }
 
-static void test_histogram_counts_what_is_beyond_its_range_as_the_longest(void)
+static void test_values_that_are_alike_are_right_within_a_sixteenth(void)
 {
-	clear();
-	histogram_add(&h, 1000);
-	histogram_add(&h, HISTOGRAM_MAX + 1);
-	histogram_add(&h, UINT64_MAX);
-	CHECK_EQ(h.count, 3);
-	CHECK(h.max == UINT64_MAX);
-	CHECK_EQ(histogram_at(&h, 333), 1000);
-	CHECK(is_near(histogram_at(&h, 600), HISTOGRAM_MAX));
-	CHECK(histogram_at(&h, 1000) == UINT64_MAX);
+	begin();
+	for (int i = 0; i < 1000; i++)
+		record(1000000 + random_u64() % 1000);
+	check_told();
+	for (int i = 0; i < 10; i++)
+		record(77777777);
+	check_told();
+	record(3);
+	check_told();
+}
+
+static void test_percentiles_have_the_right_rank(void)
+{
+	for (size_t n = 1; n <= 202; n++) {
+		begin();
+		for (size_t i = 0; i < n; i++)	/* each far from the others */
+			record(i < (n + 1) / 2 ? 100 : i < n - n / 100 ? 10000 : 1000000);
+		check_told();
+	}
+}
+
+static void test_many_at_once_count_as_many(void)
+{
+	begin();
+	bp__histogram_record(&histogram, 100, 98);
+	bp__histogram_record(&histogram, 5000, 3);
+	bp__histogram_read(&histogram, &told);
+	CHECK(told.count == 101 && told.buckets[7] == 98 && told.buckets[13] == 3);
+	CHECK(within(told.p50, 100, 16) && within(told.p99, 5000, 16));
+	CHECK(within(told.sum, 98 * 100 + 3 * 5000, 16));
+}
+
+static void record_many(void *arg)
+{
+	uint64_t own = (uint64_t)(uintptr_t)arg;
+
+	for (uint64_t i = 1; i <= 50000; i++)
+		bp__histogram_record(&histogram, own + i * 8, 1);
+}
+
+static void test_threads_may_record_at_once(void)
+{
+	struct task *tasks[4];
+
+	begin();
+	for (uintptr_t i = 0; i < COUNT_OF(tasks); i++)
+		tasks[i] = task_start(record_many, (void *)i);
+	for (size_t i = 0; i < COUNT_OF(tasks); i++)
+		task_join(tasks[i]);
+	bp__histogram_read(&histogram, &told);
+	CHECK_EQ(told.count, 200000);
+	CHECK_EQ(told.max, 400003);
+	CHECK(within(told.p50, 200000, 16));
+}
+
+enum { ROUNDS = 20000, ROUNDS_MS = 1000 };	/* or as many as fit */
+
+static atomic_uint arrived, rounds;	/* of two, in all rounds so far; to do */
+
+static void await_both(unsigned n)
+{
+	atomic_fetch_add(&arrived, 1);
+	while (atomic_load(&arrived) < n)
+		sched_yield();
+}
+
+/* Both at once, round by round; the larger one must not get lost. */
+static void record_by_turns(void *arg)
+{
+	uint64_t until = now_ms() + ROUNDS_MS;
+	unsigned own = (unsigned)(uintptr_t)arg;
+
+	for (unsigned i = 0; i < atomic_load(&rounds); i++) {
+		if (own == 0 && now_ms() >= until)
+			atomic_store(&rounds, i + 1);
+		await_both(4 * i + 2);
+		bp__histogram_record(&histogram, 2 * i + own, 1);
+		await_both(4 * i + 4);
+		CHECK(atomic_load(&histogram.max) >= 2 * i + 1);
+	}
+}
+
+static void test_the_largest_of_two_at_once_is_kept(void)
+{
+	struct task *tasks[2];
+
+	begin();
+	atomic_store(&rounds, ROUNDS);
+	for (uintptr_t i = 0; i < 2; i++)
+		tasks[i] = task_start(record_by_turns, (void *)i);
+	for (size_t i = 0; i < 2; i++)
+		task_join(tasks[i]);
+	CHECK_EQ(atomic_load(&histogram.max), 2 * atomic_load(&rounds) - 1);
+}
+
+/* ---- since the last look -------------------------------------------------- */
+
+static void test_recent_is_what_came_since_the_last_look(void)
+{
+	static struct bp__histogram_seen seen;
+	struct bp__recent recent = { 1, 1, 1 };
+
+	begin();
+	bp__histogram_recent(&histogram, &seen, &recent);
+	CHECK(recent.p50 == 0 && recent.p99 == 0 && recent.max == 0);
+	bp__histogram_record(&histogram, 1000000, 98);
+	bp__histogram_record(&histogram, 9000000, 2);
+	bp__histogram_recent(&histogram, &seen, &recent);
+	CHECK(within(recent.p50, 1000000, 16));
+	CHECK(within(recent.p99, 9000000, 16));
+	CHECK(within(recent.max, 9000000, 16));
+	/* what was seen is not seen again, however much more it is */
+	bp__histogram_record(&histogram, 50, 10);
+	bp__histogram_record(&histogram, 70, 1);
+	bp__histogram_recent(&histogram, &seen, &recent);
+	CHECK(within(recent.p50, 50, 16));
+	CHECK(within(recent.p99, 70, 16));
+	CHECK(within(recent.max, 70, 16));
+	bp__histogram_recent(&histogram, &seen, &recent);
+	CHECK(recent.p50 == 0 && recent.p99 == 0 && recent.max == 0);
+}
+
+static void test_tally_records_each_value_as_often_as_it_came(void)
+{
+	struct bp__tally tally = { .into = &histogram };
+	static const uint64_t each[] = { 0, 0, 7, 7, 7, 100, 0, 100, 100 };
+
+	begin();
+	bp__tally_end(&tally);
+	for (size_t i = 0; i < COUNT_OF(each); i++)
+		bp__tally_add(&tally, each[i]);
+	bp__histogram_read(&histogram, &told);
+	CHECK_EQ(told.count, 7);		/* the last two are yet to come */
+	bp__tally_end(&tally);
+	bp__tally_end(&tally);
+	bp__histogram_read(&histogram, &told);
+	CHECK_EQ(told.count, 9);
+	CHECK_EQ(told.buckets[0], 3);
+	CHECK_EQ(told.buckets[3], 3);
+	CHECK_EQ(told.buckets[7], 3);
+	CHECK_EQ(told.max, 100);
+}
+
+/* ---- roughly -------------------------------------------------------------- */
+
+/* Of what is told it is a fifth, and a microsecond. */
+static bool roughly(uint64_t guess, uint64_t ns)
+{
+	uint64_t off = guess < ns ? ns - guess : guess - ns;
+
+	return off <= guess / 5 + 1024;
+}
+
+static void test_rough_times_are_right_within_a_fifth(void)
+{
+	uint64_t before = 0;
+
+	for (uint64_t ns = 0; ns < 16000000000; ns += ns / 30 + 1) {
+		struct bp__rough rough = { { 0 } };
+		uint64_t guess;
+
+		bp__rough_record(&rough, ns, 1);
+		guess = bp__rough_percentile_ns(&rough, 50);
+		if (!CHECK(roughly(guess, ns) && guess >= before))
+			return;
+		CHECK(bp__rough_percentile_ns(&rough, 99) == guess);
+		before = guess;
+	}
+}
+
+static void test_rough_percentiles_have_the_right_rank(void)
+{
+	struct bp__rough rough = { { 0 } };
+
+	CHECK_EQ(bp__rough_percentile_ns(&rough, 99), 0);
+	bp__rough_record(&rough, 50000, 50);
+	bp__rough_record(&rough, 3000000, 49);
+	bp__rough_record(&rough, 900000000, 1);
+	CHECK(roughly(bp__rough_percentile_ns(&rough, 50), 50000));
+	CHECK(roughly(bp__rough_percentile_ns(&rough, 99), 3000000));
+	bp__rough_record(&rough, 900000000, 1);
+	CHECK(roughly(bp__rough_percentile_ns(&rough, 50), 3000000));
+	CHECK(roughly(bp__rough_percentile_ns(&rough, 99), 900000000));
+}
+
+static void test_rough_times_beyond_all_are_the_longest(void)
+{
+	struct bp__rough rough = { { 0 } };
+
+	bp__rough_record(&rough, UINT64_MAX, 1);
+	CHECK(bp__rough_percentile_ns(&rough, 50) >= 14000000000);
+}
+
+/* ---- how long ------------------------------------------------------------- */
+
+static void test_lasting_adds_up_all_it_holds_for(void)
+{
+	struct bp__lasting lasting = { 0 };
+
+	CHECK_EQ(bp__lasting_ns(&lasting, 5000), 0);
+	bp__lasting_begin(&lasting, 100);
+	CHECK_EQ(bp__lasting_ns(&lasting, 100), 0);
+	CHECK_EQ(bp__lasting_ns(&lasting, 110), 10);
+	bp__lasting_begin(&lasting, 110);
+	CHECK_EQ(lasting.n, 2);
+	CHECK_EQ(bp__lasting_ns(&lasting, 200), 100 + 90);
+	bp__lasting_end(&lasting, 200);
+	CHECK_EQ(bp__lasting_ns(&lasting, 250), 190 + 50);
+	bp__lasting_end(&lasting, 300);
+	CHECK_EQ(bp__lasting_ns(&lasting, 9000), 190 + 100);
+	CHECK_EQ(lasting.n, 0);
+	CHECK_EQ(lasting.begun, 2);
+	/* a clock far on is no harm */
+	bp__lasting_begin(&lasting, UINT64_MAX / 2);
+	bp__lasting_begin(&lasting, UINT64_MAX / 2 + 7);
+	CHECK_EQ(bp__lasting_ns(&lasting, UINT64_MAX / 2 + 10), 290 + 10 + 3);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
-		TEST(test_histogram_agrees_with_the_sorted_values),
-		TEST(test_histogram_merged_is_that_of_all_values),
-		TEST(test_histogram_merged_with_an_empty_one_is_as_it_was),
-		TEST(test_histogram_without_values_tells_zero),
-		TEST(test_histogram_of_one_value_tells_it_exactly),
-		TEST(test_histogram_cells_are_in_order_and_leave_no_gap),
-		TEST(test_histogram_counts_what_is_beyond_its_range_as_the_longest),
+		TEST(test_each_power_and_its_neighbours_are_in_the_right_bucket),
+		TEST(test_small_values_are_told_exactly),
+		TEST(test_nothing_is_nothing),
+		TEST(test_values_of_all_sizes_are_right_within_a_sixteenth),
+		TEST(test_values_that_are_alike_are_right_within_a_sixteenth),
+		TEST(test_percentiles_have_the_right_rank),
+		TEST(test_many_at_once_count_as_many),
+		TEST(test_threads_may_record_at_once),
+		TEST(test_the_largest_of_two_at_once_is_kept),
+		TEST(test_recent_is_what_came_since_the_last_look),
+		TEST(test_tally_records_each_value_as_often_as_it_came),
+		TEST(test_rough_times_are_right_within_a_fifth),
+		TEST(test_rough_percentiles_have_the_right_rank),
+		TEST(test_rough_times_beyond_all_are_the_longest),
+		TEST(test_lasting_adds_up_all_it_holds_for),
 	};
 
 	return run_suite("histogram", tests, COUNT_OF(tests), argc, argv);
