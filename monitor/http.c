@@ -82,6 +82,15 @@ static struct complaint check(const struct bpm_http *http,
 	return (struct complaint){ 0 };
 }
 
+/* Also of "http://host/path", which RFC 9112 wants a server to take; Host counts. */
+static const char *path_of(const char *url)
+{
+	if (strncasecmp(url, "http://", 7) != 0)
+		return url;
+	url = strchr(url + 7, '/');
+	return url ? url : "/";
+}
+
 /*
  * Called twice for a request: when its head is there, where it can be refused,
  * and when it is complete, where it can be answered.
@@ -96,7 +105,7 @@ enum MHD_Result bpm_http_answer(void *arg, struct MHD_Connection *connection,
 	(void)upload_data;
 	(void)upload_data_size;
 	if (*request)
-		return bpm_route(&http->watch, connection, url);
+		return bpm_route(&http->watch, connection, path_of(url));
 	*request = http;
 	complaint = check(http, connection, method, version);
 	if (complaint.status)

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -68,6 +69,14 @@ static void answered(void *arg, struct MHD_Connection *connection, void **reques
 		return;
 	guest->answering = false;
 	guest->since_ns = bpm_now_ns();
+}
+
+/* What holds a zero byte would seem to end there: it is left as it was written. */
+static size_t unescape(void *arg, struct MHD_Connection *connection, char *text)
+{
+	(void)arg;
+	(void)connection;
+	return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
 }
 
 static void accept_one(struct bpm_loop *loop)
@@ -153,6 +162,7 @@ static struct MHD_Daemon *start_daemon(struct bpm_loop *loop, struct bpm_http *h
 	return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
 	    answer, http,
 	    MHD_OPTION_CONNECTION_LIMIT, connections,
+	    MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, pool,
 	    MHD_OPTION_NOTIFY_CONNECTION, connected, loop,
 	    MHD_OPTION_NOTIFY_COMPLETED, answered, loop,

@@ -255,7 +255,7 @@ static void test_what_is_not_there_is_404(void)
 		"/index.html", "/api", "/api/v1/", "/api/v1/status/", "/favicon.ico",
 		"//", "/endpoint", "/endpoint/", "/endpoint/nothing",
 		"/endpoint.held_bytes", "/../etc/passwd", "/%2e%2e/etc/passwd",
-		"/endpoint/connections_closed/", "http://localhost/healthz",
+		"/healthz%00x", "/%00", "http://localhost/nothing",
 	};
 	struct answer answer;
 	struct watched w;

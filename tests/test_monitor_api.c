@@ -119,6 +119,7 @@ static void test_ready_says_why_not(void)
 	CHECK_STR(answer.body, "accepting is paused\n");
 	answer_free(&answer);
 	free(body_of(w.at, "/healthz", "", 200));
+	free(body_of(w.at, "http://localhost/healthz", "", 200));
 	peer_close(fd);
 	WAIT_UNTIL((answer = get(w.at, "/readyz", "")).status == 200
 	    || (answer_free(&answer), false));
