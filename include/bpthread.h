@@ -400,7 +400,7 @@ BP_API int bp_conn_set_peer(struct bp_conn *conn, uint64_t key, unsigned weight,
 /* ---- watching ----------------------------------------------------------- */
 
 struct bp_endpoint_stats {
-	uint64_t received_bytes, received_events;	/* queued, or handled by a handler */
+	uint64_t received_bytes, received_events;	/* queued or handed to a handler */
 	uint64_t sent_bytes;				/* written to sockets */
 	uint64_t opened, closed, refused;		/* connections, ever */
 	size_t conns, conns_max;			/* now; limit */

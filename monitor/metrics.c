@@ -51,7 +51,7 @@ const struct bpm_metric bpm_metrics[] = {
 
 	/* ---- traffic */
 	{ "received_bytes", BPM_COUNTER, BPM_BYTES,
-	  "Payload queued, or handled by a handler.", AT(detail.stats.received_bytes) },
+	  "Payload queued or handed to a handler.", AT(detail.stats.received_bytes) },
 	{ "sent_bytes", BPM_COUNTER, BPM_BYTES,
 	  "Bytes written to sockets.", AT(detail.stats.sent_bytes) },
 	{ "frame_bytes", BPM_HISTOGRAM, BPM_BYTES,
@@ -59,7 +59,7 @@ const struct bpm_metric bpm_metrics[] = {
 
 	/* ---- the queue, and the gate before it */
 	{ "events_enqueued", BPM_COUNTER, BPM_NO_UNIT,
-	  "Frames queued, or handled by a handler.", AT(detail.stats.received_events) },
+	  "Frames queued or handed to a handler.", AT(detail.stats.received_events) },
 	{ "events_dequeued", BPM_COUNTER, BPM_NO_UNIT,
 	  "Events taken by the program or handled.", AT(detail.dequeued_events) },
 	{ "queue_events", BPM_GAUGE, BPM_NO_UNIT,

@@ -90,6 +90,16 @@ static void await_leave_locked(struct bp__flow *flow)
 		begin_turn_locked(flow);
 }
 
+static void count_locked(struct bp__flow *flow, uint64_t bytes, uint64_t frames)
+    BP__REQUIRES(flow->q->lock)
+{
+	flow->q->received_bytes += bytes;
+	flow->q->received_events += frames;
+	flow->q->dequeued_events += frames;
+	flow->received_bytes += bytes;
+	flow->received_frames += frames;
+}
+
 int bp__flow_turn(struct bp__flow *flow, const struct bp__wish *wish,
     size_t payload_cost)
 {
@@ -108,6 +118,9 @@ int bp__flow_turn(struct bp__flow *flow, const struct bp__wish *wish,
 	flow->wanting = false;
 	mine = atomic_load(&flow->out) > 0;
 	q->moves++;
+	/* before a handler that may hang; what it finds behind that at the end */
+	if (mine && wish->cost > 0)
+		count_locked(flow, wish->len, 1);
 	if (mine && wish->last) {
 		q->live--;
 		bp__qdisc_dispatch_locked(q);
@@ -125,11 +138,10 @@ void bp__flow_turn_end(struct bp__flow *flow, uint64_t bytes, uint64_t frames,
 	bp__lock(&q->lock);
 	end_turn_locked(flow);
 	flow->owed = cost > flow->wish.cost ? cost - flow->wish.cost : 0;
-	q->received_bytes += bytes;
-	q->received_events += frames;
-	q->dequeued_events += frames;
-	flow->received_bytes += bytes;
-	flow->received_frames += frames;
+	if (flow->wish.cost > 0)
+		count_locked(flow, bytes - flow->wish.len, frames - 1);
+	else
+		count_locked(flow, bytes, frames);
 	q->moves++;
 	if (q->slots_max > 0)
 		give_slot_back_locked(flow);

@@ -10,6 +10,7 @@
 #include "peer.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 
 #define HANDLE_MS 20
 #define FRAMES 10
@@ -42,6 +43,42 @@ static void test_frames_of_a_run_wait_for_those_before_them(void)
 	CHECK_GE(detail.wait.max, (FRAMES - 1) * HANDLE_MS * MS);
 	CHECK_GE(detail.wait.p50, (FRAMES / 2 - 1) * HANDLE_MS * MS * 15 / 16);
 	peer_close(fd);
+	finish(ep);
+}
+
+static atomic_bool let_go;
+
+static void hang(struct bp_conn *conn, struct bp_buf *buf, void *data)
+{
+	(void)conn;
+	(void)buf;
+	(void)data;
+	WAIT_UNTIL(atomic_load(&let_go));
+}
+
+static void test_a_frame_counts_when_it_is_handed_to_a_handler(void)
+{
+	static const struct bp_conn_ops ops = { .received = hang };
+	static const size_t sizes[] = { 10, 200000 };
+	struct bp_conn_config config = { .framer = &bp_framer_u32be, .ops = &ops };
+	static char bytes[200000];
+	uint64_t sum = 0;
+	int fds[COUNT_OF(sizes)];
+
+	ep = serve(NULL, &config, addr);
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		fds[i] = peer_connect(addr);
+		peer_send_u32be(fds[i], bytes, sizes[i]);
+		sum += sizes[i];
+		WAIT_UNTIL(stats_of(ep).received_bytes == sum);
+		CHECK_EQ(detail_of(ep).dequeued_events, i + 1);
+	}
+	atomic_store(&let_go, true);
+	WAIT_UNTIL(detail_of(ep).states[BP_STATE_IDLE] == COUNT_OF(sizes));
+	CHECK_EQ(stats_of(ep).received_bytes, sum);
+	CHECK_EQ(stats_of(ep).received_events, COUNT_OF(sizes));
+	for (size_t i = 0; i < COUNT_OF(sizes); i++)
+		peer_close(fds[i]);
 	finish(ep);
 }
 
@@ -101,6 +138,7 @@ int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		TEST(test_frames_of_a_run_wait_for_those_before_them),
+		TEST(test_a_frame_counts_when_it_is_handed_to_a_handler),
 		TEST(test_an_empty_frame_before_the_first_read_has_not_waited),
 		TEST(test_a_connection_is_idle_after_a_frame_of_any_size),
 	};
