@@ -20,12 +20,16 @@ scripts='format history scales overlay plot figures tables server board page'
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# bare FILE: without comments that have lines of their own, and indentation. A third.
+# bare FILE: without comments, and indentation. A third.
 bare()
 {
 	awk '
 	/^[ \t]*\/\*/ { comment = 1 }
-	!comment && !/^[ \t]*\/\// && NF { sub(/^[ \t]+/, ""); print }
+	!comment && !/^[ \t]*\/\// && NF {
+		sub(/^[ \t]+/, "")
+		sub(/[ \t]+\/\/ .*/, "")
+		print
+	}
 	/\*\/$/ { comment = 0 }' "$1"
 }
 

@@ -118,8 +118,8 @@ static void test_nonsense_is_answered_or_cut_off_and_no_more(void)
 		"GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nHost localhost\r\n\r\n",
 		"GET / HTTP/1.1\r\n: localhost\r\n\r\n", "\xff\xff\xff\xff\r\n\r\n",
 		"GET /%zz%%% HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-		"GET /?&&==&%00=%00 HTTP/1.1\r\nHost: localhost\r\n"
-		    "Connection: close\r\n\r\n",
+		("GET /?&&==&%00=%00 HTTP/1.1\r\nHost: localhost\r\n"
+		    "Connection: close\r\n\r\n"),
 	};
 	struct watched w;
 	int fd;

@@ -71,7 +71,7 @@ function setWindow()
 	    [Date.now() / 1000 - 60, Date.now() / 1000];
 }
 
-// Spans in which a counter grew: neighbours are one.
+// Spans in which a counter grew, of how often or of how long: neighbours are one.
 function setMarks()
 {
 	const history = ring(), times = history.times(state.zero);
@@ -81,7 +81,7 @@ function setMarks()
 
 		if (hidden.has("event/" + event.label))
 			return spans;
-		history.growth(event.column).forEach((x, i) => {
+		history.growth(event.lasts || event.column).forEach((x, i) => {
 			const last = spans[spans.length - 1];
 
 			if (!x)

@@ -109,8 +109,10 @@ class History {
 
 const EVENTS = [
 	{ label: "throttled", color: "--throttled", column: "throttles", format: count,
+	    lasts: "throttled_ns",
 	    help: "a peer did not read what it was sent, so sending to it waited" },
 	{ label: "gate closed", color: "--waiting", column: "gate_waits", format: count,
+	    lasts: "gate_ns",
 	    help: "a reader waited at the gate, for room or its turn: backpressure" },
 	{ label: "accept paused", color: "--muted", column: "paused_ns",
 	    format: ns => seconds(ns / 1e9),

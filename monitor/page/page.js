@@ -103,7 +103,7 @@ function showHeader(status)
 	$("budget").className = part > 0.9 ? "meter high" : "meter";
 	$("budget").setAttribute("aria-valuenow", part.toFixed(3));
 	say($("budget-number"), budget ?
-	    `${part.toFixed(2)} of ${brief(bytes(budget))}` : "unlimited");
+	    `${Math.round(100 * part)} % of ${brief(bytes(budget))}` : "unlimited");
 	say($("n-open"), grouped(open));
 	say($("n-closed"), grouped(closed.reduce((sum, [, n]) => sum + n, 0)));
 	say($("why-closed"),
