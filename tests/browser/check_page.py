@@ -302,6 +302,19 @@ def one_place_stays_flat(world):
 
 
 @test
+def what_lasts_is_marked_as_long_as_it_lasts(world):
+    # one frame takes 40 s to handle, so one wait at the gate begins, and goes on
+    with Server("one_place", "--handle-rate", "400K") as server, Client(server):
+        page = Page(world.browser, server.url)
+        wait_until(lambda: "waiting" in page.column("open connections", "state"), 10,
+                   "it waits at the gate")
+        begun = page.samples()
+        wait_until(lambda: page.samples() >= begun + 5, 10, "five seconds")
+        # the window is a minute, of some 330 pixels: a second has less than six
+        assert page.marked("memory", "gate closed") > 20
+
+
+@test
 def a_server_killed_is_seen_and_one_restarted_begins_anew(world):
     browser = world.browser
     with Server("fair") as server:

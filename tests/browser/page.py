@@ -32,6 +32,29 @@ COLORED = """
             n++;
     return n;"""
 
+# How long, in CSS pixels, the longest mark of an event is under a plot.
+MARKED = """
+    const plot = [...document.querySelectorAll("figure")]
+        .find(f => f.querySelector("h3").textContent === arguments[0]);
+    const canvas = plot.querySelector("canvas");
+    const height = 44 * devicePixelRatio, { width } = canvas;
+    const copy = new OffscreenCanvas(width, height).getContext("2d",
+        { willReadFrequently: true });
+    copy.drawImage(canvas, 0, height - canvas.height);
+    const { data } = copy.getImageData(0, 0, width, height);
+    const color = getComputedStyle([...document.querySelectorAll("#events .entry")]
+        .find(e => e.textContent.startsWith(arguments[1] + " "))
+        .querySelector(".swatch")).backgroundColor.match(/[0-9.]+/g).map(Number);
+    let longest = 0;
+    for (let y = 0, run = 0; y < height; y++, run = 0)
+        for (let x = 0; x < width; x++) {
+            const at = 4 * (y * width + x);
+            run = data[at + 3] > 200 && [0, 1, 2].every(k =>
+                Math.abs(color[k] - data[at + k]) < 20) ? run + 1 : 0;
+            longest = Math.max(longest, run);
+        }
+    return longest / devicePixelRatio;"""
+
 VALUE = """
     const plot = [...document.querySelectorAll("figure")]
         .find(f => f.querySelector("h3").textContent === arguments[0]);
@@ -80,6 +103,9 @@ class Page:
 
     def colored(self, plot):
         return self.browser.run(COLORED, plot)
+
+    def marked(self, plot, event):
+        return self.browser.run(MARKED, plot, event)
 
     def value(self, plot, label):
         """What the legend says: now, or where the cursor is."""
