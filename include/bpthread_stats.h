@@ -90,7 +90,7 @@ struct bp_conn_detail {
 	enum bp_conn_state state;
 	uint64_t opened_ns;			/* CLOCK_MONOTONIC */
 	size_t queued_events, queued_bytes;	/* not yet taken */
-	uint64_t wait_p50_ns, wait_p99_ns;	/* in queue; right within a fifth */
+	uint64_t wait_p50_ns, wait_p99_ns;	/* in queue; right within a fifth, to 4 min */
 	uint64_t reserved[8];
 };
 
@@ -137,9 +137,9 @@ struct bp_sample {
 struct bp_history;
 
 /*
- * Begin to keep the history of an endpoint, which must outlive it, with a thread of its
- * own that wakes once a second and allocates nothing. Returns -ENOMEM, -EAGAIN (no
- * thread).
+ * Begin to keep the history of an endpoint, which must outlive it, with a thread and a
+ * descriptor of its own. The thread wakes once a second and allocates nothing. Returns
+ * -ENOMEM, -EAGAIN (no thread).
  */
 BP_API int bp_history_new(struct bp_history **ret_history, struct bp_endpoint *ep);
 /* Joins the thread; blocks for a moment. */
