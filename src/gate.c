@@ -206,13 +206,12 @@ static void cancel_locked(struct bp__request *request)
 	bp__peer_unref_locked(q, request->peer);
 }
 
-bool bp__flow_pass_gate_locked(struct bp__flow *flow)
+static void wait_for_grant_locked(struct bp__request *request)
+    BP__REQUIRES(request->flow->q->lock)
 {
-	struct bp__request *request = &flow->asking;
+	struct bp__flow *flow = request->flow;
 	struct bp__qdisc *q = flow->q;
 
-	if (ask_locked(request))
-		return true;
 	begin_wait_locked(flow);
 	request->waiting = true;
 	atomic_fetch_add(&q->waiting, 1);
@@ -222,12 +221,23 @@ bool bp__flow_pass_gate_locked(struct bp__flow *flow)
 			q->futile_wakeups++;
 	}
 	if (request->granted)
-		return true;
+		return;
 	end_wait_locked(flow);
 	request->waiting = false;
 	atomic_fetch_sub(&q->waiting, 1);
-	cancel_locked(request);
-	return false;
+}
+
+bool bp__flow_pass_gate_locked(struct bp__flow *flow)
+{
+	struct bp__request *request = &flow->asking;
+
+	if (ask_locked(request))
+		return true;
+	if (bp__flow_stage(flow) == BP__FLOW_OPEN)
+		wait_for_grant_locked(request);
+	if (!request->granted)
+		cancel_locked(request);
+	return request->granted;
 }
 
 void bp__flow_await_guarantee(struct bp__flow *flow, size_t cost)

@@ -274,6 +274,24 @@ static void test_flow_cut_while_its_event_is_out_gives_its_last_next(void)
 	rig_finish(&rig, feeds + 1);
 }
 
+static uint64_t gate_waits(void)
+{
+	struct bp_endpoint_detail detail = { .qdisc = NULL };
+
+	bp__qdisc_detail(&rig.q, &detail);
+	return detail.gate_waits;
+}
+
+static void test_flow_that_is_over_does_not_wait_at_a_shut_gate(void)
+{
+	start();
+	CHECK_EQ(feed_read(other, 990), 0);
+	feed_end(feed, BP__FLOW_CUT);
+	CHECK_EQ(feed_read(feed, 100), -EPIPE);
+	CHECK_EQ(gate_waits(), 0);
+	finish_all();
+}
+
 static void test_flow_end_only_grows(void)
 {
 	start();
@@ -361,6 +379,7 @@ int main(int argc, char **argv)
 		TEST(test_flow_muted_when_broken_keeps_nothing_but_the_last),
 		TEST(test_flow_cut_delivers_nothing_but_the_last),
 		TEST(test_flow_cut_while_its_event_is_out_gives_its_last_next),
+		TEST(test_flow_that_is_over_does_not_wait_at_a_shut_gate),
 		TEST(test_flow_end_only_grows),
 		TEST(test_flow_last_entry_passes_mute_and_throttle),
 		TEST(test_flow_is_quiet_when_nothing_is_queued_out_or_kept),
