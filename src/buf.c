@@ -76,7 +76,7 @@ struct bp__buf *bp__buf_alloc(struct bp__flow *flow, struct bp__peer *peer, size
 }
 
 /* The application's last reference went: the charge goes back, then the bytes. */
-static void let_go(struct bp__buf *buf, enum bp__holder holder)
+static void release(struct bp__buf *buf, enum bp__holder holder)
 {
 	struct bp__flow *flow = buf->head.flow;
 	struct bp__peer *peer = buf->peer;
@@ -98,7 +98,7 @@ static void let_go(struct bp__buf *buf, enum bp__holder holder)
 
 void bp__buf_discard(struct bp__buf *buf)
 {
-	let_go(buf, BP__HELD_FRAME);
+	release(buf, BP__HELD_FRAME);
 }
 
 struct bp__buf *bp__buf_share(struct bp__buf *buf)
@@ -154,7 +154,7 @@ void bp_buf_unref(struct bp_buf *pub)
 	assert(!bp__buf_is_slice(pub));	/* that one was only shown to you */
 	buf = bp__buf_of(pub);
 	if (atomic_fetch_sub(&buf->holds, 1) == 1)
-		let_go(buf, BP__HELD_DELIVERED);
+		release(buf, BP__HELD_DELIVERED);
 }
 
 int bp_buf_new(struct bp_buf **ret_buf, size_t len)
@@ -216,7 +216,7 @@ struct bp__chunk *bp__chunk_new(struct bp__flow *flow)
 	return chunk;
 }
 
-void bp__chunk_let_go(struct bp__chunk *chunk)
+void bp__chunk_drop(struct bp__chunk *chunk)
 {
 	atomic_fetch_sub(&chunk->peer->in_hand, chunk->cap);
 	bp__chunk_unref(chunk);

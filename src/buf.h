@@ -90,7 +90,7 @@ static inline void bp__buf_done(struct bp_buf *pub)
 /* A chunk for the flow's reader; NULL: there is no room just now, or no memory. */
 struct bp__chunk *bp__chunk_new(struct bp__flow *flow);
 /* Its reader is through with it; or a batch. */
-void bp__chunk_let_go(struct bp__chunk *chunk);
+void bp__chunk_drop(struct bp__chunk *chunk);
 static inline void bp__chunk_ref(struct bp__chunk *chunk)
 {
 	atomic_fetch_add(&chunk->refs, 1);

@@ -14,11 +14,11 @@
  * writer, visit Q, free memory) it leaves in the chores; bp__conn_unlock() does
  * them, so R1 and R12 cannot be forgotten.
  *
- * Files: conn.c every transition, conn_api.c what the application calls, marks.c when
- * a send waits, send.c the way in to the out queue, writer.c the way out of it,
- * notify.c throttled and unthrottled, reader.c the reader's life, inbox.c and large.c
- * frames out of bytes, deliver.c frames to handlers or the queue, event.c what
- * bp_receive() gives.
+ * Files: conn.c every transition, identify.c who it is with, conn_api.c what the
+ * application calls, marks.c when a send waits, send.c the way in to the out queue,
+ * writer.c the way out of it, notify.c throttled and unthrottled, reader.c the reader's
+ * life, inbox.c and large.c frames out of bytes, deliver.c frames to handlers or the
+ * queue, event.c what bp_receive() gives.
  */
 #ifndef BP_CONN_H
 #define BP_CONN_H
@@ -170,14 +170,6 @@ void bp__conn_abandon(struct bp_conn *c);
 
 void bp__conn_unlock(struct bp_conn *c) BP__ATTRIBUTE(release_capability(c->lock));
 
-/* Note the addresses of its ends. Returns -ENOMEM. */
-int bp__conn_name(struct bp_conn *c, const struct bp__addr *peer, const char *local);
-/* Account it to its host, if hosts are. Returns -ENOMEM; limited: -EUSERS. */
-int bp__conn_locate(struct bp_conn *c, const struct bp__addr *peer, int fd,
-    bool limited);
-/* Both, as fd tells them. */
-int bp__conn_identify(struct bp_conn *c, int fd, bool limited);
-
 /* A socket that is being connected, so that an abort can wake who waits; or -1.
  * Returns -EPIPE: it has ended. */
 int bp__conn_set_fd(struct bp_conn *c, int fd);
@@ -232,6 +224,16 @@ static inline struct bp_conn *bp__conn_of_flow(struct bp__flow *flow)
 	return bp__container_of(flow, struct bp_conn, flow);
 }
 
+/* ---- who it is with: identify.c ----------------------------------------- */
+
+/* Note the addresses of its ends. Returns -ENOMEM. */
+int bp__conn_name(struct bp_conn *c, const struct bp__addr *peer, const char *local);
+/* Account it to its host, if hosts are. Returns -ENOMEM; limited: -EUSERS. */
+int bp__conn_locate(struct bp_conn *c, const struct bp__addr *peer, int fd,
+    bool limited);
+/* Both, as fd tells them. */
+int bp__conn_identify(struct bp_conn *c, int fd, bool limited);
+
 /* ---- out: marks.c, send.c, writer.c, notify.c --------------------------- */
 
 /* n bytes went to the socket. */
@@ -262,6 +264,12 @@ void bp__conn_give_token_locked(struct bp_conn *c)
 
 /* Send what is withheld, now, as far as the kernel takes it; the writer the rest. */
 void bp__conn_push(struct bp_conn *c);
+/* If anything is: without that, who ends the connection started a writer for it. */
+static inline void bp__conn_push_withheld(struct bp_conn *c)
+{
+	if (atomic_load(&c->withheld))
+		bp__conn_push(c);
+}
 /* The same for the connection whose handler this thread is in: before any wait. */
 void bp__push_own(void);
 

@@ -11,6 +11,7 @@
 
 void bp_conn_end(struct bp_conn *c)
 {
+	bp__conn_push_withheld(c);
 	bp__lock(&c->lock);
 	if (c->state < BP__CLOSING && !c->end_wanted) {
 		if (c->first_end == BP_REASON_NONE)
@@ -24,6 +25,7 @@ void bp_conn_end(struct bp_conn *c)
 
 void bp_conn_close(struct bp_conn *c)
 {
+	bp__conn_push_withheld(c);
 	bp__lock(&c->lock);
 	bp__conn_close_locked(c, BP_REASON_LOCAL, 0, BP__FLOW_CUT);
 	c->chores.stage = BP__FLOW_CUT;	/* even if it has ended already */

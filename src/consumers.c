@@ -5,13 +5,13 @@
  * R5, hand-off: whoever makes something ready gives it to an idle consumer under
  * the lock, and whoever frees room charges it to the next reader at the gate; the
  * one who wakes finds its work done. So there is no herd, and nobody is overtaken.
- * A consumer that was chosen so is let go once the lock is given back.
+ * A consumer that was chosen so is roused once the lock is given back.
  */
 #include "config.h"
 
 #include "locked.h"
 
-#define QUANTUM ((size_t)64 * 1024)	/* bytes of what is taken at once, or one more */
+#define TAKE_BYTES ((size_t)64 * 1024)	/* of what is taken at once, or one more */
 #define RUN_MAX ((size_t)16 * 1024)	/* of weight: a chunk's worth */
 
 struct consumer {
@@ -19,7 +19,7 @@ struct consumer {
 	struct bp__sleep sleep;
 	uint64_t thread;		/* bp__this_thread() */
 	struct bp__entry *entry;
-	bool chosen;			/* it will be let go */
+	bool chosen;			/* it will be roused */
 };
 
 static void choose_locked(struct bp__qdisc *q, struct consumer *idle)
@@ -37,12 +37,12 @@ void bp__consumers_look_locked(struct bp__qdisc *q)
 		    link));
 }
 
-void bp__consumers_let_go(struct bp__list *chosen)
+void bp__consumers_rouse(struct bp__list *chosen)
 {
 	struct bp__list *link;
 
 	while ((link = bp__list_shift(chosen)) != NULL)
-		bp__let_go(&bp__container_of(link, struct consumer, link)->sleep);
+		bp__rouse(&bp__container_of(link, struct consumer, link)->sleep);
 }
 
 /* Wait to be chosen. Returns -ETIMEDOUT. */
@@ -128,7 +128,7 @@ static struct bp__entry *take_run_locked(struct bp__entry *last, int *left,
 
 	if (!flow->q->runs || bp__flow_passed_over_locked(flow))
 		return last;
-	for (; *left > 0 && *bytes < QUANTUM && next && next->seq == ++seq
+	for (; *left > 0 && *bytes < TAKE_BYTES && next && next->seq == ++seq
 	    && next->band == last->band && !next->last; next = next->next) {
 		if (!alone && run + bp__entry_weight(next) > RUN_MAX)
 			break;
@@ -159,10 +159,10 @@ static int take_more_locked(struct bp__qdisc *q, struct bp__entry *entry, int n)
 	size_t bytes = entry->len;
 	int left = n - 1;
 
-	while (left > 0 && bytes < QUANTUM) {
+	while (left > 0 && bytes < TAKE_BYTES) {
 		last = take_run_locked(last, &left, &bytes);
 		bp__flow_show_behind_locked(last->flow);
-		if (left == 0 || bytes >= QUANTUM)
+		if (left == 0 || bytes >= TAKE_BYTES)
 			break;
 		last->next = take_ready_locked(q, bp__this_thread());
 		if (!last->next)

@@ -14,8 +14,8 @@
 #include <string.h>
 
 #define GROUP_MAX 16			/* handlers between two looks at the clock */
-#define QUANTUM ((uint64_t)64 * 1024)	/* bytes of a turn while others wait for it */
-#define QUANTUM_NS (100 * 1000)
+#define TURN_BYTES ((uint64_t)64 * 1024) /* of one turn, while others wait for it */
+#define TURN_NS (100 * 1000)
 
 /* ---- handlers ----------------------------------------------------------- */
 
@@ -30,8 +30,7 @@ static void leave_handler(struct bp_conn *c, struct bp__callback *callback)
 {
 	bp__callback_leave(callback);
 	atomic_store_explicit(&c->handler, NULL, memory_order_relaxed);
-	if (atomic_load(&c->withheld))
-		bp__conn_push(c);
+	bp__conn_push_withheld(c);
 }
 
 static void call_received(struct bp_conn *c, struct bp_buf *buf)
@@ -46,10 +45,10 @@ static void call_received(struct bp_conn *c, struct bp_buf *buf)
 }
 
 /* Where handlers are limited, how long others have waited for this one's slot. */
-static bool quantum_over(const struct bp_conn *c, uint64_t bytes, uint64_t began_ns)
+static bool turn_is_long(const struct bp_conn *c, uint64_t bytes, uint64_t began_ns)
 {
 	return bp__flow_is_waited_for(&c->flow)
-	    && (bytes >= QUANTUM || bp__now_ns() - began_ns >= QUANTUM_NS);
+	    && (bytes >= TURN_BYTES || bp__now_ns() - began_ns >= TURN_NS);
 }
 
 /* One that is at hand: of that band as well? */
@@ -149,7 +148,7 @@ static uint64_t handle_run(struct bp__inbox *in, struct bp__frame frame, int ban
 		if (c->config.framer == &bp_framer_raw)
 			cut = bp__inbox_cut(in, &frame);	/* it may expect now */
 	} while (cut == BP__CUT_WHOLE && bp__flow_may_go_on(&c->flow)
-	    && in_band(in, &frame, band) && !quantum_over(c, bytes, began));
+	    && in_band(in, &frame, band) && !turn_is_long(c, bytes, began));
 	c->gathers = false;
 	leave_handler(c, &callback);
 	bp__tally_end(&sizes);

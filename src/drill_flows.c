@@ -243,7 +243,7 @@ static bool handle(struct bp__flows *all, struct flow *flow)
 	return true;
 }
 
-static bool let_go(struct bp__flows *all)
+static bool free_kept(struct bp__flows *all)
 {
 	struct kept *kept, gone;
 
@@ -366,7 +366,7 @@ bool bp__flows_act(struct bp__flows *all, enum bp__act act)
 	if (act == BP__TAKE)
 		return take(all);
 	if (act == BP__LET_GO)
-		return let_go(all);
+		return free_kept(all);
 	for (i = 0; i < BP__FLOWS; i++)
 		if (acts[act](all, &all->flows[(first + i) % BP__FLOWS]))
 			return true;

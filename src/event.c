@@ -107,7 +107,7 @@ static void batch_free(struct bp__batch *batch)
 	dissolve(conn, chunk);
 }
 
-static void let_go(struct bp__batch *batch)
+static void batch_unref(struct bp__batch *batch)
 {
 	if (atomic_fetch_sub(&batch->left, 1) == 1)
 		batch_free(batch);
@@ -133,7 +133,7 @@ void bp__event_purged(struct bp__entry *entry)
 	if (event->pub.buf)
 		bp__buf_done(event->pub.buf);
 	if (event->batch)
-		let_go(event->batch);
+		batch_unref(event->batch);
 	else
 		bp_conn_unref(event->pub.conn);
 }
@@ -167,7 +167,7 @@ static void free_one_of(struct bp__batch *batch, struct bp__event *event)
 	}
 	bp__flow_turn_back(&event->entry, 0, NULL, 0);
 	push_answers(batch->conn);
-	let_go(batch);
+	batch_unref(batch);
 }
 
 void bp_event_free(struct bp_event *pub)

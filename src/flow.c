@@ -98,7 +98,7 @@ void bp__flow_fini(struct bp__flow *flow)
 
 void bp__flow_wait_locked(struct bp__flow *flow)
 {
-	bp__consumers_let_go(&flow->q->chosen);
+	bp__consumers_rouse(&flow->q->chosen);
 	bp__wait(&flow->reader_cond, &flow->q->lock);
 }
 

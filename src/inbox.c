@@ -26,7 +26,7 @@ void bp__inbox_init(struct bp__inbox *in, struct bp_conn *c)
 void bp__inbox_drop_chunk(struct bp__inbox *in)
 {
 	if (in->chunk)
-		bp__chunk_let_go(in->chunk);
+		bp__chunk_drop(in->chunk);
 	in->chunk = NULL;
 	in->base = in->small;
 	in->cap = BP__SMALL;

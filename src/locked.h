@@ -13,7 +13,7 @@ void bp__qdisc_dispatch_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
 /* All idle consumers look again whether there is something to wait for. */
 void bp__consumers_look_locked(struct bp__qdisc *q) BP__REQUIRES(q->lock);
 /* Wake those that were chosen; without the lock, or before a wait that gives it back. */
-void bp__consumers_let_go(struct bp__list *chosen);
+void bp__consumers_rouse(struct bp__list *chosen);
 /* Unlock, then do what was decided under the lock; flow may be NULL. */
 void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
     BP__ATTRIBUTE(release_capability(q->lock));
@@ -51,7 +51,7 @@ void bp__flow_uncharge_locked(struct bp__flow *flow, struct bp__peer *peer,
 /* Wait for the grant of flow->asking; false when the flow ends first. */
 bool bp__flow_pass_gate_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
-/* Its reader waits on its condition; whom it has chosen meanwhile is let go first. */
+/* Its reader waits on its condition; whom it has chosen meanwhile is roused first. */
 void bp__flow_wait_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
 /* Wait for what lets its reader go on: one condition, whatever it is. */

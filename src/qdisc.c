@@ -164,7 +164,7 @@ void bp__qdisc_leave(struct bp__qdisc *q, struct bp__flow *flow)
 	bp__list_splice(&gone, &q->gone);
 	bp__unlock(&q->lock);
 
-	bp__consumers_let_go(&chosen);
+	bp__consumers_rouse(&chosen);
 	bp__pool_unmap(&victims);
 	bp__peers_free(&gone);
 	while ((entry = purged) != NULL) {

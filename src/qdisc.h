@@ -81,7 +81,7 @@ struct bp__qdisc {
 	/* [Q] */
 	struct bp__mutex lock;
 	struct bp__list consumers;	/* idle, the latest last */
-	struct bp__list chosen;		/* to be let go after unlocking */
+	struct bp__list chosen;		/* to be roused after unlocking */
 	struct bp__list turns;		/* flows with an entry out */
 	struct bp__list filled;		/* flows with something queued */
 	struct bp__pool pool;

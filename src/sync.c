@@ -160,7 +160,7 @@ bool bp__sleep(struct bp__sleep *sleep, uint64_t deadline_ns)
 	return true;
 }
 
-void bp__let_go(struct bp__sleep *sleep)
+void bp__rouse(struct bp__sleep *sleep)
 {
 	atomic_store(&sleep->over, 1);
 	futex(&sleep->over, FUTEX_WAKE, 1, NULL);

@@ -76,7 +76,7 @@ void bp__waiter_wake(struct bp__waiter *waiter);
 void bp__wake_all(struct bp__list *waiters);
 
 /*
- * A thread that sleeps until another lets it go, which may be after that has given the
+ * A thread that sleeps until another rouses it, which may be after that has given the
  * lock back: who is woken with the lock held by its waker goes to sleep again at once.
  * It may live on the sleeper's stack: the waker's store is the last it does to it, and
  * waking an address where nobody waits any more does no harm.
@@ -85,9 +85,9 @@ struct bp__sleep {
 	atomic_uint over;
 };
 
-/* Until let go (true) or the deadline has passed (false). No lock is held. */
+/* Until roused (true) or the deadline has passed (false). No lock is held. */
 bool bp__sleep(struct bp__sleep *sleep, uint64_t deadline_ns);
-void bp__let_go(struct bp__sleep *sleep);
+void bp__rouse(struct bp__sleep *sleep);
 
 /* A number that no other thread has or will have. */
 uint64_t bp__this_thread(void);

@@ -61,8 +61,8 @@ void bp__push_own(void)
 {
 	struct bp_conn *c = bp__in_handler();
 
-	if (c && atomic_load(&c->withheld))
-		bp__conn_push(c);
+	if (c)
+		bp__conn_push_withheld(c);
 }
 
 /* ---- the thread --------------------------------------------------------- */

@@ -10,7 +10,7 @@ cd "${srcdir:-.}" || exit 1
 layers='
 0 list sync error
 1 heap line share lines wfq qdisc_fifo qdisc_prio qdisc_fair qdisc_parse peer pool histogram qdisc flow locked gate order turn consumers drill drill_calls drill_flows drill_model drill_starve buf outq framer addr sock
-2 conn conn_api marks send callback notify event spin inbox large deliver reader writer
+2 conn identify conn_api marks send callback notify event spin inbox large deliver reader writer
 3 endpoint defaults crew listen listener connect deadlines reaper stats history
 '
 

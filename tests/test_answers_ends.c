@@ -149,6 +149,7 @@ static void test_answers_go_before_a_close(void)
 		ways[i](conn);
 		expect_answers(0, 8);
 		peer_expect_fin(fd);
+		CHECK_EQ(atomic_load(&writer_writes), 0);	/* nor a thread for it */
 		free_all(events, 8);
 		end();
 	}
@@ -156,6 +157,7 @@ static void test_answers_go_before_a_close(void)
 	request(0, 8);
 	expect_answers(0, 4);
 	peer_expect_fin(fd);
+	CHECK_EQ(atomic_load(&writer_writes), 0);
 	end();
 }
 

@@ -325,7 +325,7 @@ static void check_chunk_lives_as_long_as_its_references(size_t guarantee, size_t
 	pattern_fill(chunk->bytes, 0, room);
 	bp__chunk_ref(chunk);
 	bp__chunk_ref(chunk);
-	bp__chunk_let_go(chunk);		/* the reader's */
+	bp__chunk_drop(chunk);		/* the reader's */
 	bp__chunk_unref(chunk);
 	CHECK_EQ(held(), cap);
 	CHECK(pattern_matches(chunk->bytes, 0, room));
@@ -360,14 +360,14 @@ static void test_chunk_in_hand_is_within_the_guarantee(void)
 	/* that one is the queue's now */
 	queued = chunks[0];
 	bp__chunk_ref(queued);
-	bp__chunk_let_go(queued);
+	bp__chunk_drop(queued);
 	chunks[0] = bp__chunk_new(flow);
 	REQUIRE(chunks[0] != NULL);
 	CHECK_EQ(held(), 20 * KIB);
 	CHECK(bp__chunk_new(flow) == NULL);
 	bp__chunk_unref(queued);
 	for (i = 0; i < COUNT_OF(chunks); i++)
-		bp__chunk_let_go(chunks[i]);
+		bp__chunk_drop(chunks[i]);
 	CHECK_EQ(held(), 0);
 	finish_all();
 }
@@ -384,7 +384,7 @@ static void test_chunk_there_is_no_room_for_is_not_had(void)
 	chunk = bp__chunk_new(flow);
 	REQUIRE(chunk != NULL);
 	CHECK_EQ(held(), BUDGET);
-	bp__chunk_let_go(chunk);
+	bp__chunk_drop(chunk);
 	flow_release(flow, BUDGET - 4 * KIB, BP__HELD_DELIVERED, NULL, 0);
 	finish_all();
 }
@@ -402,7 +402,7 @@ static void test_chunk_that_would_be_tiny_is_not_had(void)
 	chunk = bp__chunk_new(flow);
 	REQUIRE(chunk != NULL);
 	CHECK_EQ(held(), KIB);
-	bp__chunk_let_go(chunk);
+	bp__chunk_drop(chunk);
 	finish_all();
 }
 
