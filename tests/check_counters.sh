@@ -46,17 +46,6 @@ fi
 
 # ---- counting -------------------------------------------------------------------
 
-# await COMMAND...: until it succeeds, for 20 seconds
-await()
-{
-	looks=0
-	until "$@"; do
-		looks=$((looks + 1))
-		test $looks -lt 1000 || return 1
-		sleep 0.02
-	done
-}
-
 # run MODE BY MESSAGES TOOL...: what the tool counted is in $work/counted then. Both
 # tools leave the server the process that was started here.
 run()
@@ -71,7 +60,7 @@ run()
 	: >"$work/port"
 	"$@" $server --by "$by" $service 0 >"$work/port" 2>"$work/log" </dev/null &
 	running=$!
-	await grep -q '^listening on' "$work/port" &&
+	await 20 grep -q '^listening on' "$work/port" &&
 	    $count "$mode" "$messages" "$(sed 's/.* //' "$work/port")" 2>>"$work/log"
 	failed=$?
 	end_server
@@ -82,7 +71,7 @@ run()
 strace_run()
 {
 	run "$@" strace -D -f -c -o "$work/counted" &&
-	    await grep -q 'total$' "$work/counted" &&
+	    await 20 grep -q 'total$' "$work/counted" &&
 	    awk '$1 ~ /^[0-9]/ { n[$NF == "futex" ? 1 : $NF != "total"? 0 : 2] += $4 }
 		END { print n[0] + 0, n[1] + 0 }' "$work/counted"
 }
@@ -90,7 +79,7 @@ strace_run()
 callgrind_run()
 {
 	run "$@" valgrind -q --tool=callgrind --callgrind-out-file="$work/counted" &&
-	    await grep -qs '^totals:' "$work/counted" &&
+	    await 20 grep -qs '^totals:' "$work/counted" &&
 	    sed -n 's/^totals: //p' "$work/counted"
 }
 
@@ -198,7 +187,7 @@ within()
 can_strace()
 {
 	strace -D -f -c -o "$work/counted" true 2>/dev/null &&
-	    await grep -q 'total$' "$work/counted"
+	    await 20 grep -q 'total$' "$work/counted"
 }
 
 can_callgrind()

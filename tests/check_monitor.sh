@@ -134,11 +134,8 @@ fi
 
 "$echo" --monitor 127.0.0.1:0 127.0.0.1:0 >"$tap_scratch/echo" 2>&1 &
 pid=$!
-tries=200
-until url=$(grep -os 'http://[^ ]*/' "$tap_scratch/echo") || test $tries -eq 0; do
-	tries=$((tries - 1))
-	sleep 0.05
-done
+await 10 grep -qs http: "$tap_scratch/echo"
+url=$(grep -o 'http://[^ ]*/' "$tap_scratch/echo")
 
 check "$sentence" every_path_answers
 check "status.txt is one line" says_how_it_goes_in_a_line

@@ -22,21 +22,6 @@ end()
 trap end EXIT
 trap 'exit 130' INT TERM HUP
 
-# await SECONDS COMMAND...
-await()
-{
-	tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		tries=$((tries - 1))
-		test $tries -gt 0 || {
-			echo "not in time: $*"
-			return 1
-		}
-		sleep 0.05
-	done
-}
-
 get()
 {
 	curl -sS --max-time 5 "$@"

@@ -32,21 +32,6 @@ clean_up()
 trap clean_up EXIT
 trap 'exit 1' INT TERM HUP
 
-# await SECONDS COMMAND...: until it succeeds
-await()
-{
-	tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		tries=$((tries - 1))
-		test $tries -gt 0 || {
-			echo "not in time: $*"
-			return 1
-		}
-		sleep 0.05
-	done
-}
-
 # spawn NAME COMMAND...: in the background; sets $spawned
 spawn()
 {

@@ -35,3 +35,18 @@ plan()
 {
 	echo "1..$tap_count"
 }
+
+# await SECONDS COMMAND...: until it succeeds
+await()
+{
+	tries=$(($1 * 20))
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		test $tries -gt 0 || {
+			echo "not in time: $*"
+			return 1
+		}
+		sleep 0.05
+	done
+}

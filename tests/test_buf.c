@@ -5,46 +5,12 @@
  */
 #include "config.h"
 
+#include "charges.h"
 #include "peer.h"
-#include "rig.h"
 
 #include <malloc.h>
 
-#define KIB ((size_t)1024)
-#define BUDGET (1024 * KIB)
 #define LARGE (100 * KIB)		/* a block of the pool's */
-
-static struct rig rig;
-static struct feed *feeds[2];		/* the last is NULL */
-static struct bp__flow *flow;
-
-/* One feed, with that much of the budget for itself. */
-static void start(size_t guarantee)
-{
-	const struct bp_endpoint_config config = {
-		.qdisc = &bp_qdisc_bytes, .budget = BUDGET, .guarantee = guarantee,
-		.conns_max = 1,
-	};
-
-	rig_init(&rig, &config);
-	feeds[0] = feed_open(&rig, false);
-	flow = &feeds[0]->flow;
-}
-
-static void finish_all(void)
-{
-	rig_finish(&rig, feeds);
-}
-
-static size_t held(void)
-{
-	return rig_stats(&rig).held_bytes;
-}
-
-static size_t idle_bytes(void)
-{
-	return rig_peek(&rig, &rig.q.pool.idle_bytes);
-}
 
 /* A payload with the pattern in it, as the reader makes one. */
 static struct bp__buf *frame_read(size_t len)
@@ -238,7 +204,7 @@ static void test_buf_that_is_kept_outlives_its_flow_and_its_qdisc(void)
 	CHECK_EQ(atomic_load(&rig.gone), 1);
 }
 
-/* ---- slices and chunks ---------------------------------------------------- */
+/* ---- slices --------------------------------------------------------------- */
 
 static struct bp__slice slice_of(void *data, size_t len)
 {
@@ -308,104 +274,6 @@ static void test_slice_is_not_kept_without_budget(void)
 	finish_all();
 }
 
-static void check_chunk_lives_as_long_as_its_references(size_t guarantee, size_t cap)
-{
-	struct bp__chunk *chunk;
-	size_t room, pooled = cap >= BP__POOLED_MIN ? cap : 0;
-
-	start(guarantee);
-	room = bp__chunk_room(flow);
-	CHECK_EQ(room, cap - sizeof *chunk);
-	chunk = bp__chunk_new(flow);
-	REQUIRE(chunk != NULL);
-	CHECK_EQ(chunk->cap, cap);
-	CHECK_EQ(held(), cap);
-	CHECK_EQ(rig_peek(&rig, &flow->reader_held), cap);
-	CHECK_EQ(rig_peek(&rig, &rig.q.promised), 0);
-	pattern_fill(chunk->bytes, 0, room);
-	bp__chunk_ref(chunk);
-	bp__chunk_ref(chunk);
-	bp__chunk_drop(chunk);		/* the reader's */
-	bp__chunk_unref(chunk);
-	CHECK_EQ(held(), cap);
-	CHECK(pattern_matches(chunk->bytes, 0, room));
-	bp__chunk_unref(chunk);
-	CHECK_EQ(held(), 0);
-	CHECK_EQ(rig_peek(&rig, &flow->reader_held), 0);
-	CHECK_EQ(idle_bytes(), pooled);
-	finish_all();
-}
-
-static void test_chunk_lives_as_long_as_its_references(void)
-{
-	check_chunk_lives_as_long_as_its_references(16 * KIB, 4 * KIB);
-	check_chunk_lives_as_long_as_its_references(64 * KIB, 16 * KIB);
-	check_chunk_lives_as_long_as_its_references(100 * KIB, 24 * KIB);	/* whole pages */
-	check_chunk_lives_as_long_as_its_references(512 * KIB, 64 * KIB);	/* at most */
-}
-
-/* What readers hold stays within the guarantee, whatever else is charged (R8). */
-static void test_chunk_in_hand_is_within_the_guarantee(void)
-{
-	struct bp__chunk *chunks[4], *queued;
-	size_t i;
-
-	start(16 * KIB);
-	for (i = 0; i < COUNT_OF(chunks); i++) {
-		chunks[i] = bp__chunk_new(flow);
-		REQUIRE(chunks[i] != NULL);
-	}
-	CHECK(bp__chunk_new(flow) == NULL);
-	CHECK_EQ(held(), 16 * KIB);
-	/* that one is the queue's now */
-	queued = chunks[0];
-	bp__chunk_ref(queued);
-	bp__chunk_drop(queued);
-	chunks[0] = bp__chunk_new(flow);
-	REQUIRE(chunks[0] != NULL);
-	CHECK_EQ(held(), 20 * KIB);
-	CHECK(bp__chunk_new(flow) == NULL);
-	bp__chunk_unref(queued);
-	for (i = 0; i < COUNT_OF(chunks); i++)
-		bp__chunk_drop(chunks[i]);
-	CHECK_EQ(held(), 0);
-	finish_all();
-}
-
-/* It is tried for, never waited for. */
-static void test_chunk_there_is_no_room_for_is_not_had(void)
-{
-	struct bp__chunk *chunk;
-
-	start(16 * KIB);
-	CHECK(bp__flow_try_reserve(flow, BUDGET - 4 * KIB + 1, 0, false) != NULL);
-	CHECK(bp__chunk_new(flow) == NULL);
-	flow_release(flow, 1, BP__HELD_DELIVERED, NULL, 0);
-	chunk = bp__chunk_new(flow);
-	REQUIRE(chunk != NULL);
-	CHECK_EQ(held(), BUDGET);
-	bp__chunk_drop(chunk);
-	flow_release(flow, BUDGET - 4 * KIB, BP__HELD_DELIVERED, NULL, 0);
-	finish_all();
-}
-
-static void test_chunk_that_would_be_tiny_is_not_had(void)
-{
-	struct bp__chunk *chunk;
-
-	start(4 * KIB - 4);
-	CHECK_EQ(bp__chunk_room(flow), 0);
-	CHECK(bp__chunk_new(flow) == NULL);
-	CHECK_EQ(held(), 0);
-	finish_all();
-	start(4 * KIB);
-	chunk = bp__chunk_new(flow);
-	REQUIRE(chunk != NULL);
-	CHECK_EQ(held(), KIB);
-	bp__chunk_drop(chunk);
-	finish_all();
-}
-
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -419,10 +287,6 @@ int main(int argc, char **argv)
 		TEST(test_slice_is_copied_for_who_keeps_it),
 		TEST(test_slice_that_is_large_is_copied_into_a_block),
 		TEST(test_slice_is_not_kept_without_budget),
-		TEST(test_chunk_lives_as_long_as_its_references),
-		TEST(test_chunk_in_hand_is_within_the_guarantee),
-		TEST(test_chunk_there_is_no_room_for_is_not_had),
-		TEST(test_chunk_that_would_be_tiny_is_not_had),
 	};
 
 	return run_suite("buf", tests, COUNT_OF(tests), argc, argv);
