@@ -78,23 +78,26 @@ static void test_stalled_frame_within_its_guarantee_is_not_ended(void)
 	finish_all(conn, fd);
 }
 
-/* Sends step bytes every few milliseconds, until all is sent or it is cut off. */
+/* Sends step bytes for each few milliseconds, until all is sent or it is cut off. */
 static struct {
 	int fd;
-	size_t step, left;
+	size_t step;
 } trickle;
 
 static void send_slowly(void *arg)
 {
-	static const char zeros[FAST];
+	static const char zeros[LARGE];
+	uint64_t began = now_ms();
+	size_t sent = 0, due, n;
 
 	(void)arg;
-	while (trickle.left > 0) {
-		size_t n = trickle.left < trickle.step ? trickle.left : trickle.step;
-
+	while (sent < LARGE) {
+		/* by the clock: a thread that is kept waiting makes up for it */
+		due = (size_t)((now_ms() - began) / (uint64_t)SLOW(5) + 1) * trickle.step;
+		n = (due < LARGE ? due : LARGE) - sent;
 		if (peer_send_some(trickle.fd, zeros, n) < n)
 			return;
-		trickle.left -= n;
+		sent += n;
 		poll(NULL, 0, SLOW(5));
 	}
 }
@@ -103,7 +106,6 @@ static struct task *start_trickle(int fd, size_t step)
 {
 	trickle.fd = fd;
 	trickle.step = step;
-	trickle.left = LARGE;
 	return task_start(send_slowly, NULL);
 }
 
@@ -133,12 +135,12 @@ static void test_frame_that_stalled_before_others_waited_may_go_on(void)
 	struct task *sending;
 
 	start_with(&bp_qdisc_fair, (struct bp_conn_config){
-		.rate_ms = measured, .rate_min = (200 << 10) / (size_t)slow_factor(),
+		.rate_ms = measured, .rate_min = (100 << 10) / (size_t)slow_factor(),
 	});
 	fd = stall(&conn);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 6; i++)
 		check_it_lives_on(conn);
-	sending = start_trickle(fd, FAST);	/* four times that */
+	sending = start_trickle(fd, FAST);	/* eight times that */
 	HOLDS_FOR_MS(lives(conn), 2 * measured);
 	let_another_wait();
 	expect_large(conn);
