@@ -51,7 +51,7 @@ static int announce(const char *addr)
 	return fd;
 }
 
-static uint64_t ask(const char *at, const char *path)
+static uint64_t ms_to_answer(const char *at, const char *path)
 {
 	uint64_t begun_ms = now_ms();
 	struct answer answer = get(at, path, "");
@@ -66,10 +66,10 @@ static uint64_t ask(const char *at, const char *path)
 static void ask_all(const char *at)
 {
 	for (size_t i = 0; i < COUNT_OF(paths); i++) {
-		uint64_t took_ms = ask(at, paths[i]);
+		uint64_t took_ms = ms_to_answer(at, paths[i]);
 
 		for (int more = 9; more > 0 && took_ms > WITHIN_MS; more--)
-			took_ms = ask(at, paths[i]);
+			took_ms = ms_to_answer(at, paths[i]);
 		if (!CHECK_LE(took_ms, SLOW(WITHIN_MS)))
 			fprintf(stderr, "# %s took %d ms\n", paths[i], (int)took_ms);
 	}
