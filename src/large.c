@@ -71,7 +71,9 @@ static size_t take_bytes(struct bp__inbox *in, char *to, size_t max)
  * the next header costs no system call then.
  *
  * Of a large one the socket tells nothing until there is much of it, since each time the
- * reader wakes costs; but not of its last part: the peer may send no more after it.
+ * reader wakes costs. But not of its last part: the peer may send no more after it. And
+ * that part is of up to twice LEAST: a recv that has found some already goes to sleep
+ * with it, and is woken by the kernel when there is LEAST more, not what it lacks.
  */
 static int read_rest(struct bp__inbox *in, char *payload, size_t len)
 {
@@ -83,7 +85,7 @@ static int read_rest(struct bp__inbox *in, char *payload, size_t len)
 	if (patient)
 		c->sock->set_least(c->fd, LEAST);
 	while (len > 0 && n > 0) {
-		if (patient && len < LEAST) {
+		if (patient && len < 2 * LEAST) {
 			c->sock->set_least(c->fd, 1);
 			patient = false;
 		}
