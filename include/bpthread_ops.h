@@ -10,8 +10,9 @@
  * It sees at most one event of a connection, the oldest: wire order within a connection
  * is kept by the library and cannot be broken here. At the gate a reader asks for one
  * frame at a time; a small one that is kept (bp_buf_ref) asks beside it, and cancels at
- * once if it is not granted. An event of a connection that is muted, throttled (and
- * coupled) or in a consumer's hands is not shown.
+ * once if it is not granted. An event of a connection that is muted or throttled (and
+ * coupled) is not shown, nor one behind what a consumer has in hand, but to that
+ * consumer itself while it takes several at once.
  */
 #ifndef BPTHREAD_OPS_H
 #define BPTHREAD_OPS_H

@@ -90,7 +90,7 @@ struct bp_conn_detail {
 	enum bp_conn_state state;
 	uint64_t opened_ns;			/* CLOCK_MONOTONIC */
 	size_t queued_events, queued_bytes;	/* not yet taken */
-	uint64_t wait_p50_ns, wait_p99_ns;	/* in queue; right within a fifth, to 4 min */
+	uint64_t wait_p50_ns, wait_p99_ns;	/* in queue; right within a quarter, to 4 min */
 	uint64_t reserved[8];
 };
 

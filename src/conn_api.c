@@ -60,7 +60,7 @@ int bp_conn_wait_closed(struct bp_conn *c, int timeout_ms)
 		return -EDEADLK;
 	bp__push_own();
 	bp__lock(&c->lock);
-	if (c->fd >= 0 || c->state < BP__ENDED || !c->handlers_done) {
+	if (!c->handlers_done) {
 		if (timeout_ms == 0)
 			rc = -EAGAIN;
 		else if (!bp__waiter_wait(&waiter, &c->closed_waiters, &c->lock,

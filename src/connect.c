@@ -122,7 +122,8 @@ int bp__connect_try(struct bp_conn *c, uint64_t deadline_ns)
 			bp__endpoint_opened(c->endpoint, false);
 			return 0;
 		}
-		if (rc == -EPIPE || rc == -ETIMEDOUT)
+		/* the kernel may give up on one address with -ETIMEDOUT, too */
+		if (rc == -EPIPE || rc == -ENOMEM || bp__poll_ms(deadline_ns) == 0)
 			break;
 	}
 	bp__conn_break(c, BP_REASON_RESET, rc);

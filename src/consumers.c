@@ -273,6 +273,7 @@ void bp__qdisc_stop(struct bp__qdisc *q)
 {
 	bp__lock(&q->lock);
 	q->stopped = true;
+	bp__flows_cut_muted_locked(q);
 	/* let each look again whether there is anybody left to wait for */
 	bp__consumers_look_locked(q);
 	bp__qdisc_leave(q, NULL);

@@ -261,6 +261,27 @@ static void set_stage_locked(struct bp__flow *flow, enum bp__flow_stage stage)
 		bp__signal(&flow->reader_cond);
 }
 
+void bp__flow_unmuted_locked(struct bp__flow *flow)
+{
+	uint64_t now = bp__now_ns();
+
+	flow->muted_ns += now - flow->muted_since_ns;
+	bp__lasting_end(&flow->q->muting, now);
+}
+
+void bp__flows_cut_muted_locked(struct bp__qdisc *q)
+{
+	struct bp__list *link, *next;
+	struct bp__flow *flow;
+
+	for (link = q->filled.next; link != &q->filled; link = next) {
+		next = link->next;
+		flow = bp__container_of(link, struct bp__flow, filled_link);
+		if (atomic_load(&flow->mutes) > 0)
+			set_stage_locked(flow, BP__FLOW_CUT);
+	}
+}
+
 void bp__flow_mute(struct bp__flow *flow)
 {
 	struct bp__qdisc *q = flow->q;

@@ -16,14 +16,6 @@
 
 /* ---- charges ------------------------------------------------------------ */
 
-void bp__flow_unmuted_locked(struct bp__flow *flow)
-{
-	uint64_t now = bp__now_ns();
-
-	flow->muted_ns += now - flow->muted_since_ns;
-	bp__lasting_end(&flow->q->muting, now);
-}
-
 void bp__flow_leave_place_locked(struct bp__flow *flow)
 {
 	if (flow->finished && atomic_exchange(&flow->mutes, 0) > 0)

@@ -45,7 +45,7 @@ void bp__histogram_record(struct bp__histogram *histogram, uint64_t value, uint6
 {
 	uint64_t max = atomic_load_explicit(&histogram->max, memory_order_relaxed);
 
-	/* first: whoever sees the count finds the largest no smaller */
+	/* first: whoever sees the count, and then looks, finds it no smaller */
 	while (value > max
 	    && !atomic_compare_exchange_weak(&histogram->max, &max, value))
 		;
@@ -70,10 +70,11 @@ void bp__histogram_read(struct bp__histogram *histogram, struct bp_histogram *re
 {
 	uint64_t counts[BP__BUCKETS];
 
+	for (unsigned i = 0; i < BP__BUCKETS; i++)
+		counts[i] = atomic_load_explicit(&histogram->buckets[i],
+		    memory_order_acquire);
 	*ret = (struct bp_histogram){ .max = atomic_load(&histogram->max) };
 	for (unsigned i = 0; i < BP__BUCKETS; i++) {
-		counts[i] = atomic_load_explicit(&histogram->buckets[i],
-		    memory_order_relaxed);
 		ret->count += counts[i];
 		ret->sum += counts[i] * least(middle_of(i), ret->max);
 		ret->buckets[power_above(i)] += counts[i];
@@ -85,18 +86,18 @@ void bp__histogram_read(struct bp__histogram *histogram, struct bp_histogram *re
 void bp__histogram_recent(struct bp__histogram *histogram,
     struct bp__histogram_seen *seen, struct bp__recent *ret)
 {
-	uint64_t counts[BP__BUCKETS], total = 0, now;
-	uint64_t max = atomic_load(&histogram->max);
+	uint64_t counts[BP__BUCKETS], total = 0, highest = 0, now, max;
 
-	ret->max = 0;
 	for (unsigned i = 0; i < BP__BUCKETS; i++) {
-		now = atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+		now = atomic_load_explicit(&histogram->buckets[i], memory_order_acquire);
 		counts[i] = now - seen->buckets[i];
 		seen->buckets[i] = now;
 		total += counts[i];
 		if (counts[i] > 0)
-			ret->max = least(middle_of(i), max);
+			highest = middle_of(i);
 	}
+	max = atomic_load(&histogram->max);
+	ret->max = least(highest, max);
 	ret->p50 = percentile(counts, total, 50, max);
 	ret->p99 = percentile(counts, total, 99, max);
 }

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define PERIOD_NS (1000 * BP__MS)
-#define STACK_SIZE ((size_t)64 * 1024)
+#define STACK_SIZE ((size_t)256 * 1024)	/* glibc puts thread-local data there, too */
 
 static const unsigned seconds[] = { [BP_EVERY_SECOND] = 1, [BP_EVERY_10_SECONDS] = 10 };
 #define RESOLUTIONS (sizeof seconds / sizeof *seconds)
@@ -133,7 +133,7 @@ static void add(struct bp_history *history, struct ring *ring)
 	memset(&ring->next, 0, sizeof ring->next);
 }
 
-static void sample(struct bp_history *history, uint64_t second)
+static void take_sample(struct bp_history *history, uint64_t second)
 {
 	struct bp_sample now;
 	struct ring *ring;
@@ -172,7 +172,7 @@ static void *history_main(void *arg)
 	do {
 		/* one that was missed, by a process that was stopped, stays out */
 		second = (bp__now_ns() - begin) / PERIOD_NS;
-		sample(history, second);
+		take_sample(history, second);
 	} while (sleep_until(history, begin + (second + 1) * PERIOD_NS));
 	return NULL;
 }
@@ -191,11 +191,14 @@ static void release(struct bp_history *history)
 int bp_history_new(struct bp_history **ret_history, struct bp_endpoint *ep)
 {
 	struct bp_history *history = calloc(1, sizeof *history);
+	struct bp__recent before;
 	int rc;
 
 	if (!history)
 		return -ENOMEM;
 	history->ep = ep;
+	for (size_t i = 0; i < RESOLUTIONS; i++)	/* what was before is not its own */
+		bp__histogram_recent(&ep->qdisc.waits, &history->rings[i].seen, &before);
 	history->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	bp__mutex_init(&history->lock);
 	bp__cond_init(&history->cond);
@@ -223,11 +226,14 @@ void bp_history_free(struct bp_history *history)
 size_t bp_history_read(struct bp_history *history, enum bp_resolution resolution,
     uint64_t after_ns, struct bp_sample *ret, size_t n)
 {
-	struct ring *ring = &history->rings[resolution];
 	const struct bp_sample *sample;
 	uint64_t first, last;
 	size_t copied = 0;
+	struct ring *ring;
 
+	if ((size_t)resolution >= RESOLUTIONS)
+		return 0;
+	ring = &history->rings[resolution];
 	bp__lock(&history->lock);
 	last = ring->n;
 	first = last < BP_HISTORY_MAX ? 0 : last - BP_HISTORY_MAX;

@@ -62,6 +62,9 @@ void bp__flow_hand_over_locked(struct bp__flow *flow, size_t cost)
     BP__REQUIRES(flow->q->lock);
 void bp__flow_leave_place_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);
+/* Nobody unmutes what was left behind: of those only the last entry is delivered. */
+void bp__flows_cut_muted_locked(struct bp__qdisc *q)
+    BP__REQUIRES(q->lock);
 /* No mute holds any more: how long they did. */
 void bp__flow_unmuted_locked(struct bp__flow *flow)
     BP__REQUIRES(flow->q->lock);

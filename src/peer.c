@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #define LISTS_MAX ((size_t)1 << 16)
 
@@ -25,8 +26,8 @@ int bp__table_init(struct bp__table *table, size_t n)
 	if (!table->lists)
 		return -ENOMEM;
 	table->mask = size - 1;
-	/* no peer can tell which keys fall together */
-	table->seed = bp__now_ns() ^ (uintptr_t)table->lists << 16;
+	if (getrandom(&table->seed, sizeof table->seed, GRND_NONBLOCK) < 0)
+		table->seed = bp__now_ns() ^ (uintptr_t)table->lists << 16;
 	for (size_t i = 0; i < size; i++)
 		bp__list_init(&table->lists[i]);
 	return 0;
@@ -38,14 +39,21 @@ void bp__table_fini(struct bp__table *table)
 	table->lists = NULL;
 }
 
+/* The finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014). */
+static uint64_t mixed(uint64_t x)
+{
+	x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+	x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
+	return x ^ x >> 31;
+}
+
+/* A peer chooses its keys; without the seed it cannot tell which fall together. */
 struct bp__list *bp__table_list(const struct bp__table *table,
     const struct bp__key *key)
 {
-	/* Fibonacci hashing (Knuth, TAOCP 3, 6.4): an odd 2^64 / golden ratio */
-	uint64_t hash = (key->low ^ key->high * 31 ^ (uint64_t)key->kind ^ table->seed)
-	    * UINT64_C(0x9E3779B97F4A7C15);
+	uint64_t hash = mixed(key->low ^ (uint64_t)key->kind ^ table->seed);
 
-	return &table->lists[(size_t)(hash >> 40) & table->mask];
+	return &table->lists[(size_t)mixed(hash ^ key->high) & table->mask];
 }
 
 /* ---- peers -------------------------------------------------------------- */

@@ -4,10 +4,10 @@
  * feed it, the readers that wait at its gate, the consumers that wait for an
  * event, turns, mutes, what is charged, and the large blocks that hold it.
  *
- * A flow is what is kept in order, one per connection. At most one of its events
- * is out at a time, with a consumer or with the handler: that is its turn. The
- * core knows flows and peers, never connections or events; it calls upward
- * through hooks, without a lock.
+ * A flow is what is kept in order, one per connection. Of its events one is out at
+ * a time, with the handler or a consumer, or several that this one took at once:
+ * that is its turn. The core knows flows and peers, never connections or events;
+ * it calls upward through hooks, without a lock.
  *
  *	reader:   may_read -> reserve -> (recv) -> put ............ or: turn, handler, turn_end
  *	consumer: take -> (handle) -> turn_back

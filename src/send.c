@@ -208,7 +208,8 @@ static int send_message(struct bp_conn *c, const struct message *m, int timeout_
 
 /* ---- public ------------------------------------------------------------- */
 
-static int wrap(struct message *m, struct bp_conn *c, const struct iovec *iov, int n)
+/* Its size, and what the framer puts around it. */
+static int envelop(struct message *m, struct bp_conn *c, const struct iovec *iov, int n)
 {
 	size_t len = 0;
 	int rc;
@@ -219,15 +220,20 @@ static int wrap(struct message *m, struct bp_conn *c, const struct iovec *iov, i
 		len += iov[i].iov_len;
 	}
 	rc = bp__envelope_make(&m->env, c->config.framer, len);
-	if (rc < 0)
-		return rc;
+	if (rc == 0)
+		m->total = m->env.head_len + len + m->env.tail_len;
+	return rc;
+}
+
+static int send_enveloped(struct bp_conn *c, struct message *m, const struct iovec *iov,
+    int n, int timeout_ms)
+{
 	m->iov[0] = (struct iovec){ m->env.head, m->env.head_len };
 	for (int i = 0; i < n; i++)
 		m->iov[i + 1] = iov[i];
 	m->iov[n + 1] = (struct iovec){ m->env.tail, m->env.tail_len };
 	m->n = n + 2;
-	m->total = m->env.head_len + len + m->env.tail_len;
-	return 0;
+	return send_message(c, m, timeout_ms);
 }
 
 int bp_sendv(struct bp_conn *c, const struct iovec *iov, int n, int timeout_ms)
@@ -239,18 +245,18 @@ int bp_sendv(struct bp_conn *c, const struct iovec *iov, int n, int timeout_ms)
 
 	if (n < 0)
 		return -EINVAL;
-	if (n <= IOV_INLINE - 2) {
-		rc = wrap(&m, c, iov, n);
-		return rc < 0 ? rc : send_message(c, &m, timeout_ms);
-	}
+	rc = envelop(&m, c, iov, n);
+	if (rc < 0)
+		return rc;
+	if (n <= IOV_INLINE - 2)
+		return send_enveloped(c, &m, iov, n, timeout_ms);
 	/* many parts: make one of them first */
 	bp__outq_init(&whole);
 	rc = bp__outq_copy(&whole, iov, n, 0);
 	if (rc < 0)
 		return rc;
-	rc = wrap(&m, c, &one, bp__outq_peek(&whole, &one, 1, SIZE_MAX));
-	if (rc == 0)
-		rc = send_message(c, &m, timeout_ms);
+	n = bp__outq_peek(&whole, &one, 1, SIZE_MAX);
+	rc = send_enveloped(c, &m, &one, n, timeout_ms);
 	bp__outq_clear(&whole);
 	return rc;
 }
@@ -266,7 +272,7 @@ int bp_send_buf(struct bp_conn *c, struct bp_buf *buf, int timeout_ms)
 {
 	struct iovec iov = { buf->data, buf->len };
 	struct message m = { .buf = bp__buf_is_slice(buf) ? NULL : bp__buf_of(buf) };
-	int rc = wrap(&m, c, &iov, 1);
+	int rc = envelop(&m, c, &iov, 1);
 
-	return rc < 0 ? rc : send_message(c, &m, timeout_ms);
+	return rc < 0 ? rc : send_enveloped(c, &m, &iov, 1, timeout_ms);
 }

@@ -19,6 +19,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* The kernel has given up on one, or on several, though time is left. */
+static atomic_int given_up;
+
+int __real_bp__sock_error(int fd);
+int __wrap_bp__sock_error(int fd);
+
+int __wrap_bp__sock_error(int fd)
+{
+	return atomic_load(&given_up) > 0 && atomic_fetch_sub(&given_up, 1) > 0
+	    ? -ETIMEDOUT : __real_bp__sock_error(fd);
+}
+
 struct nobody {
 	int listener, fillers[4];
 	char addr[ADDR_MAX];
@@ -131,6 +143,37 @@ static void test_a_name_is_resolved_and_each_address_tried(void)
 	peer_close(fd);
 	peer_close(listener);
 	finish(ep);
+}
+
+/* ":port" is the host itself by IPv6, then by IPv4. */
+static void test_the_next_address_is_tried_where_the_kernel_gives_up_on_one(void)
+{
+	static const int timeouts[] = { 5000, 0 };
+
+	for (size_t i = 0; i < COUNT_OF(timeouts); i++) {
+		char addr[ADDR_MAX];
+		struct bp_endpoint *there = new_endpoint(NULL), *ep = new_endpoint(NULL);
+		struct bp_conn *conn;
+
+		listen_on(there, ":0", NULL, addr);
+		if (addr[0] != '[')
+			skip_test("there is no IPv6");
+		atomic_store(&given_up, 1);
+		REQUIRE_EQ(bp_connect(ep, &conn, strrchr(addr, ':'), NULL,
+		    SLOW(timeouts[i])), 0);
+		skip_event(ep, BP_OPENED);
+		CHECK_EQ(atomic_load(&given_up), 0);
+		bp_conn_unref(conn);
+		finish(ep);
+		atomic_store(&given_up, 2);
+		if (timeouts[i] > 0) {
+			ep = new_endpoint(NULL);
+			CHECK_EQ(bp_connect(ep, &conn, strrchr(addr, ':'), NULL,
+			    SLOW(5000)), -ETIMEDOUT);
+			finish(ep);
+		}
+		finish(there);
+	}
 }
 
 static void test_the_local_address_can_be_chosen(void)
@@ -353,6 +396,7 @@ int main(int argc, char **argv)
 		TEST(test_a_connection_that_is_made_exchanges_frames),
 		TEST(test_connecting_with_timeout_0_tells_by_opened),
 		TEST(test_a_name_is_resolved_and_each_address_tried),
+		TEST(test_the_next_address_is_tried_where_the_kernel_gives_up_on_one),
 		TEST(test_the_local_address_can_be_chosen),
 		TEST(test_an_adopted_socket_counts_as_accepted),
 		TEST(test_connecting_fails_with_the_cause),

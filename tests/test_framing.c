@@ -271,6 +271,31 @@ static void test_a_frame_the_framer_cannot_write_is_refused(void)
 	finish(ep);
 }
 
+/* However many parts: before any of them is looked at. */
+static void test_parts_that_are_too_much_in_all_are_refused(void)
+{
+	struct bp_conn_config config = { .framer = &bp_framer_u32be };
+	char addr[ADDR_MAX], byte = 'x';
+	struct bp_endpoint *ep = serve(NULL, &config, addr);
+	int fd = peer_connect(addr);
+	struct bp_conn *conn = only_conn(ep);
+	struct iovec parts[32];
+
+	for (int n = 1; n <= 32; n++) {
+		for (int i = 0; i < n; i++)
+			parts[i] = (struct iovec){ &byte, (SIZE_MAX - 1) / (size_t)n + 1 };
+		CHECK_EQ(bp_sendv(conn, parts, n, 0), -EMSGSIZE);
+		for (int i = 0; i < n; i++)
+			parts[i].iov_len = ((size_t)1 << 32) / (size_t)n + 1;
+		CHECK_EQ(bp_sendv(conn, parts, n, 0), -EMSGSIZE);
+	}
+	CHECK_EQ(bp_send(conn, "whole", 5, 0), 0);
+	peer_expect(fd, "\0\0\0\5whole", 9);
+	bp_conn_unref(conn);
+	peer_close(fd);
+	finish(ep);
+}
+
 /* ---- expect ------------------------------------------------------------- */
 
 static void expect_in_turn(struct bp_conn *conn, struct bp_buf *buf,
@@ -365,6 +390,7 @@ int main(int argc, char **argv)
 		TEST(test_the_largest_length_there_is_is_oversize),
 		TEST(test_a_send_puts_head_and_tail_around_its_frame),
 		TEST(test_a_frame_the_framer_cannot_write_is_refused),
+		TEST(test_parts_that_are_too_much_in_all_are_refused),
 		TEST(test_expect_holds_for_the_next_frame_only),
 		TEST(test_expect_is_for_the_raw_framer_and_its_own_handlers),
 	};

@@ -204,6 +204,34 @@ static void stop_task(void *arg)
 }
 
 /* P13 */
+/* Its peer has ended within a frame: it is in no list any more, but its events wait. */
+static void test_stop_ends_the_wait_for_an_unmute_also_of_who_is_gone(void)
+{
+	struct bp_conn_config config = { .framer = &bp_framer_line };
+	struct bp_endpoint *ep = serve(NULL, &config, addr);
+	struct bp_event *event;
+	struct bp_conn *conn;
+	int fd = peer_connect(addr);
+
+	skip_event(ep, BP_OPENED);
+	peer_send_string(fd, "one\ntwo\nthr");
+	event = next_event(ep, BP_RECEIVED);
+	conn = bp_conn_ref(event->conn);
+	bp_conn_mute(conn);
+	bp_event_free(event);
+	peer_close(fd);
+	REQUIRE_EQ(bp_conn_wait_closed(conn, SLOW(8000)), 0);
+	CHECK_EQ(stats_of(ep).queued_events, 2);
+	CHECK_EQ(bp_endpoint_stop(ep, 0), 0);
+	event = next_event(ep, BP_CLOSED);
+	CHECK_EQ(event->reason, BP_REASON_TRUNCATED);
+	bp_event_free(event);
+	CHECK_EQ(bp_receive(ep, &event, 0), -EPIPE);
+	CHECK_EQ(stats_of(ep).held_bytes, 0);
+	bp_conn_unref(conn);
+	bp_endpoint_free(ep);
+}
+
 static void test_stop_again_shortens_the_grace(void)
 {
 	struct bp_conn_config conn_config = narrow_config();
@@ -319,6 +347,7 @@ int main(int argc, char **argv)
 		TEST(test_stop_returns_in_time_whatever_the_peers_do),
 		TEST(test_stop_of_quiet_connections_does_not_take_the_grace),
 		TEST(test_stop_lets_queued_requests_be_answered),
+		TEST(test_stop_ends_the_wait_for_an_unmute_also_of_who_is_gone),
 		TEST(test_stop_again_shortens_the_grace),
 		TEST(test_stop_by_many_threads_at_once_returns_on_each),
 		TEST(test_stop_names_the_handler_that_does_not_return),
