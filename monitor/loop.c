@@ -14,6 +14,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -79,6 +80,27 @@ static size_t unescape(void *arg, struct MHD_Connection *connection, char *text)
 	return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
 }
 
+/* Where the program has used up its descriptors one is kept, to say so. */
+static void keep_spare(struct bpm_loop *loop)
+{
+	if (loop->spare < 0)
+		loop->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static int accept_guest(struct bpm_loop *loop, struct sockaddr_storage *sa,
+    socklen_t *len)
+{
+	int fd = accept4(loop->listener, (struct sockaddr *)sa, len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || loop->spare < 0)
+		return fd;
+	close(loop->spare);
+	loop->spare = -1;
+	return accept4(loop->listener, (struct sockaddr *)sa, len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 static void accept_one(struct bpm_loop *loop)
 {
 	struct sockaddr_storage sa;
@@ -89,13 +111,14 @@ static void accept_one(struct bpm_loop *loop)
 		bpm_guests_cut_oldest(&loop->guests);
 		return;
 	}
-	fd = accept4(loop->listener, (struct sockaddr *)&sa, &len,
-	    SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0)
+	fd = accept_guest(loop, &sa, &len);
+	if (fd >= 0) {
 		MHD_add_connection(loop->daemon, fd, (struct sockaddr *)&sa, len);
-	else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM
-	    || errno == ENOBUFS)
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM
+	    || errno == ENOBUFS) {
+		bpm_guests_cut_oldest(&loop->guests);
 		loop->accept_ns = bpm_now_ns() + NO_FDS_NS;
+	}
 }
 
 /* ---- the thread ---------------------------------------------------------- */
@@ -137,6 +160,7 @@ static void *run(void *arg)
 		if (accepts && fds[2].revents)
 			accept_one(loop);
 		MHD_run(loop->daemon);
+		keep_spare(loop);
 	}
 }
 
@@ -175,10 +199,14 @@ int bpm_loop_start(struct bpm_loop *loop, struct bpm_http *http, int listener)
 
 	loop->listener = listener;
 	loop->accept_ns = 0;
+	loop->spare = -1;
+	keep_spare(loop);
 	bpm_guests_init(&loop->guests);
 	loop->end = eventfd(0, EFD_CLOEXEC);
-	if (loop->end < 0)
-		return -errno;
+	if (loop->end < 0) {
+		rc = -errno;
+		goto close_spare;
+	}
 	loop->locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
 	if (!loop->locale) {
 		rc = -ENOMEM;
@@ -199,6 +227,9 @@ free_locale:
 	freelocale(loop->locale);
 close_end:
 	close(loop->end);
+close_spare:
+	if (loop->spare >= 0)
+		close(loop->spare);
 	return rc;
 }
 
@@ -209,5 +240,8 @@ void bpm_loop_stop(struct bpm_loop *loop)
 	MHD_stop_daemon(loop->daemon);
 	freelocale(loop->locale);
 	close(loop->end);
+	if (loop->spare >= 0)
+		close(loop->spare);
+	shutdown(loop->listener, SHUT_RDWR);	/* a child may have it, too */
 	close(loop->listener);
 }

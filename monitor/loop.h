@@ -21,6 +21,7 @@ struct bpm_loop {
 	/* its thread only */
 	struct bpm_guests guests;
 	uint64_t accept_ns;		/* not before: there were no descriptors */
+	int spare;			/* a descriptor to accept with then; or -1 */
 };
 
 /* Takes the listener on success. -ENOMEM, -EAGAIN, -EMFILE. */

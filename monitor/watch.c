@@ -35,7 +35,7 @@ int bpm_watch_init(struct bpm_watch *watch, struct bp_endpoint *ep, const char *
 	if (getrandom(&boot, sizeof boot, GRND_NONBLOCK) < 0)
 		boot = bpm_clock_ns(CLOCK_REALTIME);
 	snprintf(watch->boot, sizeof watch->boot, "%016llx", (unsigned long long)boot);
-	watch->name = strdup(name ? name : program_invocation_short_name);
+	watch->name = strdup(name && *name ? name : program_invocation_short_name);
 	if (!watch->name)
 		return -ENOMEM;
 	rc = bp_history_new(&watch->history, ep);

@@ -131,6 +131,22 @@ static bool admits(const struct bp_endpoint *ep, const struct bp_conn_config *co
 	return frame_max <= FRAME_LIMIT && frame_cost(len) <= ep->qdisc.cost_max;
 }
 
+/* The largest that can ever be granted, up to most; or 0. */
+static size_t largest_frame(const struct bp_endpoint *ep,
+    const struct bp_conn_config *config, size_t most)
+{
+	size_t admitted = 0, refused = most + 1, middle;
+
+	while (refused - admitted > 1) {
+		middle = admitted + (refused - admitted) / 2;
+		if (admits(ep, config, middle))
+			admitted = middle;
+		else
+			refused = middle;
+	}
+	return admitted;
+}
+
 static int frame_defaults(struct bp_conn_config *config, const struct bp_endpoint *ep)
 {
 	const struct bp_framer_ops *framer;
@@ -143,11 +159,9 @@ static int frame_defaults(struct bp_conn_config *config, const struct bp_endpoin
 		return -EINVAL;
 	if (config->frame_max == BP_UNLIMITED && ep->qdisc.cost_max == BP_UNLIMITED)
 		config->frame_max = FRAME_LIMIT;
-	if (config->frame_max == 0) {
-		config->frame_max = framer == &bp_framer_line ? 16 * KIB : FRAME_MAX;
-		while (config->frame_max > 0 && !admits(ep, config, config->frame_max))
-			config->frame_max -= (config->frame_max + 15) / 16;
-	}
+	if (config->frame_max == 0)
+		config->frame_max = largest_frame(ep, config,
+		    framer == &bp_framer_line ? 16 * KIB : FRAME_MAX);
 	if (config->frame_max == 0 || !admits(ep, config, config->frame_max))
 		return -EINVAL;
 	if (config->expect != 0 && framer != &bp_framer_raw)

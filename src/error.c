@@ -20,7 +20,7 @@ static const struct {
 	{ -ETIMEDOUT, "not in time" },
 	{ -EMSGSIZE, "over a size limit" },
 	{ -EDEADLK, "would wait for its own thread" },
-	{ -ENOENT, "no such name" },
+	{ -ENOENT, "no such name or path" },
 	{ -EMFILE, "too many connections or open files" },
 	{ -EPERM, "not allowed here" },
 };

@@ -200,6 +200,10 @@ int bp_history_new(struct bp_history **ret_history, struct bp_endpoint *ep)
 	for (size_t i = 0; i < RESOLUTIONS; i++)	/* what was before is not its own */
 		bp__histogram_recent(&ep->qdisc.waits, &history->rings[i].seen, &before);
 	history->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	if (history->statm < 0 && (errno == EMFILE || errno == ENFILE)) {
+		free(history);
+		return -EMFILE;
+	}
 	bp__mutex_init(&history->lock);
 	bp__cond_init(&history->cond);
 	rc = bp__thread_start(&history->thread, STACK_SIZE, history_main, history);

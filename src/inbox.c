@@ -107,6 +107,8 @@ int bp__inbox_cut(struct bp__inbox *in, struct bp__frame *frame)
 		return -EMSGSIZE;
 	if (frame->head > framer->head_max || frame->tail > framer->tail_max)
 		return -EPROTO;		/* not what it said of itself */
+	if (frame->head + frame->len + frame->tail == 0)
+		return -EPROTO;		/* there would be no end of those */
 	return have >= frame->head + frame->len + frame->tail
 	    ? BP__CUT_WHOLE : BP__CUT_PART;
 }

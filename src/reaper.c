@@ -132,12 +132,38 @@ static uint64_t look_at_withholding(struct bp_endpoint *ep, uint64_t now,
 
 /* ---- the end of connections --------------------------------------------- */
 
-static void log_end(struct bp_endpoint *ep, const struct bp_conn *c)
+#define ESCAPED_MAX (4 * BP__ADDR_TEXT_MAX)
+
+/* A Unix peer chooses its name: no byte of it may end the line, or move a terminal. */
+static void escape(char to[ESCAPED_MAX], const char *name)
 {
-	if (c->reason <= BP_REASON_SHUTDOWN)
+	static const char digits[] = "0123456789abcdef";
+
+	for (; *name; name++) {
+		unsigned char byte = (unsigned char)*name;
+
+		if (byte >= ' ' && byte < 0x7f) {
+			*to++ = *name;
+			continue;
+		}
+		*to++ = '\\';
+		*to++ = 'x';
+		*to++ = digits[byte >> 4];
+		*to++ = digits[byte & 15];
+	}
+	*to = '\0';
+}
+
+/* One that was never made, its maker is told of. */
+static void log_end(struct bp_endpoint *ep, struct bp_conn *c)
+{
+	char peer[ESCAPED_MAX];
+
+	if (c->reason <= BP_REASON_SHUTDOWN || !c->was_open)
 		return;
+	escape(peer, bp_conn_peer(c));
 	bp__endpoint_log(ep, LOG_INFO, "connection %llu, %s: %s%s%s",
-	    (unsigned long long)c->id, bp_conn_peer(c), bp_reason_name(c->reason),
+	    (unsigned long long)c->id, peer, bp_reason_name(c->reason),
 	    c->err ? ": " : "", c->err ? bp_strerror(c->err) : "");
 }
 

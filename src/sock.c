@@ -161,7 +161,7 @@ int bp__sock_error(int fd)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
 		return -errno;
-	return -err;
+	return err == EPIPE ? -ECONNRESET : -err;	/* a reset after the peer's FIN */
 }
 
 void bp__sock_reset(int fd)

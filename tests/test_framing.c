@@ -213,6 +213,23 @@ static void test_the_largest_length_there_is_is_oversize(void)
 	send_and_end(&config, "xyz", 3, 0, BP_REASON_OVERSIZE);
 }
 
+static int cut_nothing(const void *bytes, size_t have, size_t *scanned, size_t *ret_head,
+    size_t *ret_len, size_t *ret_tail)
+{
+	(void)bytes, (void)have, (void)scanned;
+	*ret_head = *ret_len = *ret_tail = 0;
+	return 1;
+}
+
+/* Of those there would be no end. */
+static void test_a_frame_of_no_bytes_is_a_protocol_error(void)
+{
+	static const struct bp_framer_ops nothing = { .name = "nothing", .cut = cut_nothing };
+	struct bp_conn_config config = { .framer = &nothing };
+
+	send_and_end(&config, "x", 1, 0, BP_REASON_PROTOCOL);
+}
+
 /* ---- what a send puts around -------------------------------------------- */
 
 static void check_wire(const struct bp_framer_ops *framer, const char *wire,
@@ -266,31 +283,6 @@ static void test_a_frame_the_framer_cannot_write_is_refused(void)
 	peer_expect(fd, data, 99999);
 	peer_expect_string(fd, ",");
 	free(data);
-	bp_conn_unref(conn);
-	peer_close(fd);
-	finish(ep);
-}
-
-/* However many parts: before any of them is looked at. */
-static void test_parts_that_are_too_much_in_all_are_refused(void)
-{
-	struct bp_conn_config config = { .framer = &bp_framer_u32be };
-	char addr[ADDR_MAX], byte = 'x';
-	struct bp_endpoint *ep = serve(NULL, &config, addr);
-	int fd = peer_connect(addr);
-	struct bp_conn *conn = only_conn(ep);
-	struct iovec parts[32];
-
-	for (int n = 1; n <= 32; n++) {
-		for (int i = 0; i < n; i++)
-			parts[i] = (struct iovec){ &byte, (SIZE_MAX - 1) / (size_t)n + 1 };
-		CHECK_EQ(bp_sendv(conn, parts, n, 0), -EMSGSIZE);
-		for (int i = 0; i < n; i++)
-			parts[i].iov_len = ((size_t)1 << 32) / (size_t)n + 1;
-		CHECK_EQ(bp_sendv(conn, parts, n, 0), -EMSGSIZE);
-	}
-	CHECK_EQ(bp_send(conn, "whole", 5, 0), 0);
-	peer_expect(fd, "\0\0\0\5whole", 9);
 	bp_conn_unref(conn);
 	peer_close(fd);
 	finish(ep);
@@ -388,9 +380,9 @@ int main(int argc, char **argv)
 		TEST(test_a_line_is_limited_to_16_kib_by_default),
 		TEST(test_malformed_input_ends_the_connection_with_protocol),
 		TEST(test_the_largest_length_there_is_is_oversize),
+		TEST(test_a_frame_of_no_bytes_is_a_protocol_error),
 		TEST(test_a_send_puts_head_and_tail_around_its_frame),
 		TEST(test_a_frame_the_framer_cannot_write_is_refused),
-		TEST(test_parts_that_are_too_much_in_all_are_refused),
 		TEST(test_expect_holds_for_the_next_frame_only),
 		TEST(test_expect_is_for_the_raw_framer_and_its_own_handlers),
 	};

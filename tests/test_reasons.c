@@ -14,6 +14,8 @@
 
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { MIB = 1 << 20, ANY_ERR = 1 };
@@ -238,6 +240,68 @@ static void test_every_reason_has_a_name_of_its_own(void)
 	CHECK(bp_strerror(-99999) != NULL);
 }
 
+/* ---- the log -------------------------------------------------------------- */
+
+static char logged[1000];
+static atomic_int lines;
+
+static void keep_line(int level, const char *line, void *arg)
+{
+	(void)level, (void)arg;
+	snprintf(logged, sizeof logged, "%s", line);
+	atomic_fetch_add(&lines, 1);
+}
+
+static struct sockaddr_un unix_address(const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+
+	REQUIRE(strlen(path) < sizeof un.sun_path);
+	memcpy(un.sun_path, path, strlen(path));
+	return un;
+}
+
+/* A client that is bound to a path of its own. */
+static int connect_from(const char *path, const char *to)
+{
+	struct sockaddr_un from = unix_address(path);
+	struct sockaddr_un at = unix_address(to + strlen("unix:"));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	REQUIRE(fd >= 0);
+	REQUIRE_EQ(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+	REQUIRE_EQ(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+	return fd;
+}
+
+/* A name is its peer's choice; and one that never was a connection is none's end. */
+static void test_log_has_a_printable_line_whatever_a_peer_calls_itself(void)
+{
+	const struct bp_endpoint_config config = { .log = keep_line };
+	struct bp_endpoint *ep = new_endpoint(&config);
+	char name[ADDR_MAX], addr[ADDR_MAX], path[100], wanted[200];
+	struct bp_conn *conn;
+	int fd;
+
+	snprintf(name, sizeof name, "unix:/tmp/bp_reasons.%d", (int)getpid());
+	snprintf(path, sizeof path, "/tmp/bp_reasons.%d\n<0>\033[31m\xff", (int)getpid());
+	listen_on(ep, name, NULL, addr);
+	fd = connect_from(path, addr);
+	unlink(path);
+	skip_event(ep, BP_OPENED);
+	conn = only_conn(ep);
+	bp_conn_abort(conn, BP_REASON_LIMIT);
+	WAIT_UNTIL(atomic_load(&lines) == 1);
+	snprintf(wanted, sizeof wanted, "connection %llu, %s\\x0a<0>\\x1b[31m\\xff: %s",
+	    (unsigned long long)bp_conn_id(conn), name, bp_reason_name(BP_REASON_LIMIT));
+	CHECK_STR(logged, wanted);
+	bp_conn_unref(conn);
+	peer_close(fd);
+	CHECK_EQ(bp_connect(ep, &conn, "unix:/nowhere/at/all", NULL, SLOW(1000)), -ENOENT);
+	CHECK_EQ(atomic_load(&lines), 1);
+	finish(ep);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -254,6 +318,7 @@ int main(int argc, char **argv)
 		TEST(test_no_memory_is_a_frame_that_there_is_no_memory_for),
 		TEST(test_reset_is_also_a_connection_that_was_never_made),
 		TEST(test_every_reason_has_a_name_of_its_own),
+		TEST(test_log_has_a_printable_line_whatever_a_peer_calls_itself),
 	};
 
 	return run_suite("reasons", tests, COUNT_OF(tests), argc, argv);
