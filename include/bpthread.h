@@ -259,7 +259,7 @@ struct bp_conn_config {
  * Accept connections on addr; each gets a copy of config. ":port" takes IPv4 and
  * IPv6. ret_listener may be NULL; it lives until closed or the endpoint is freed.
  * A stale Unix socket file is replaced, the own one removed at close.
- * Resolving a name blocks. Returns -EADDRINUSE, -EACCES, -ENOENT (no such name).
+ * Resolving a name blocks. Returns -EADDRINUSE, -EACCES, -ENOENT (no such name or path).
  */
 BP_API int bp_listen(struct bp_endpoint *ep, struct bp_listener **ret_listener,
     const char *addr, const struct bp_conn_config *config);

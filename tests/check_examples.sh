@@ -35,7 +35,7 @@ man_blocks()
 compile()
 {
 	count=$((count + 1))
-	if $CC -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror \
+	if $CC -std=c11 -Wall -Wextra -Werror \
 	    -I"$srcdir/include" -fsyntax-only "$1" 2>"$tmp/log"; then
 		echo "ok $count - $2 compiles"
 	else
