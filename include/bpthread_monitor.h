@@ -41,7 +41,7 @@ struct bp_monitor_config {
  * Serve on addr: one address, as for bp_listen(), but no Unix socket; NULL is
  * "127.0.0.1:8000", and ":8000" is for everybody who can reach the machine. config may
  * be NULL and is copied. The endpoint must outlive the monitor. Returns -EADDRINUSE,
- * -EADDRNOTAVAIL, -EACCES, -ENOENT (no such name or path), -EINVAL, -EMFILE, -ENOMEM,
+ * -EADDRNOTAVAIL, -EACCES, -ENOENT (no such name), -EINVAL, -EMFILE, -ENOMEM,
  * -EAGAIN.
  */
 BP_API int bp_monitor_start(struct bp_monitor **ret_monitor, struct bp_endpoint *ep,
