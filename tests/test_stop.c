@@ -10,6 +10,8 @@
 #include "peer.h"
 #include "seen.h"
 
+#include "conn.h"
+
 #include <stdio.h>
 
 static char addr[ADDR_MAX];
@@ -217,6 +219,8 @@ static void test_stop_ends_the_wait_for_an_unmute_also_of_who_is_gone(void)
 	peer_send_string(fd, "one\ntwo\nthr");
 	event = next_event(ep, BP_RECEIVED);
 	conn = bp_conn_ref(event->conn);
+	/* muted before, it would not see the end */
+	WAIT_UNTIL(atomic_load(&conn->whereabouts) == BP__IN_RECV);
 	bp_conn_mute(conn);
 	bp_event_free(event);
 	peer_close(fd);
