@@ -82,7 +82,8 @@ static void check_busy_handlers(int n)
 	WAIT_UNTIL(detail_of(ep).busy_ns - before >= (unsigned)n * LONG_NS);
 	CHECK_GE(now_ns() - began + TICK_NS, LONG_NS);
 	atomic_store(&go_on, true);
-	WAIT_UNTIL(detail_of(ep).dequeued_events == (unsigned)n);
+	WAIT_UNTIL(detail_of(ep).states[BP_STATE_IDLE] == (unsigned)n);
+	CHECK_EQ(detail_of(ep).dequeued_events, n);
 	around = now_ns() - began;
 	busy = detail_of(ep).busy_ns;
 	check_between(atomic_load(&inside_ns) - (unsigned)n * TICK_NS, busy - before,
@@ -131,7 +132,8 @@ static void test_busy_in_slots_is_the_time_handlers_run(void)
 	WAIT_UNTIL(detail_of(ep).busy_ns - before >= LONG_NS);
 	CHECK_GE(now_ns() - began + TICK_NS, LONG_NS);
 	atomic_store(&go_on, true);
-	WAIT_UNTIL(detail_of(ep).dequeued_events == 2);
+	WAIT_UNTIL(detail_of(ep).dequeued_events == 2
+	    && detail_of(ep).states[BP_STATE_IDLE] == 2);
 	around = now_ns() - began;
 	check_between(atomic_load(&inside_ns) - 2 * TICK_NS,
 	    detail_of(ep).busy_ns - before, around + 2 * TICK_NS);

@@ -77,8 +77,8 @@ static void test_an_unthrottled_that_waits_holds_up_no_deadline_of_others(void)
 	struct seen later = { 0 };
 	struct seen first = { .on_unthrottled = wait_for_other, .own = &later };
 	struct bp_conn_config configs[2] = {
-		{ .ops = &seen_ops, .data = &first, .write_ms = 200 },
-		{ .ops = &seen_ops, .data = &later, .write_ms = 600 },
+		{ .ops = &seen_ops, .data = &first, .write_ms = 200 * slow_factor() },
+		{ .ops = &seen_ops, .data = &later, .write_ms = 600 * slow_factor() },
 	};
 	struct bp_endpoint *ep = new_endpoint(NULL);
 	struct bp_conn *conns[2];
