@@ -46,7 +46,7 @@ static int list(int argc, char **argv)
 	args_parse(&list_program, argc, argv, options, NULL, 0, 0);
 	for (unsigned i = 0; (help = bp_qdisc_help(i)); i++)
 		puts(help);
-	return 0;
+	return args_written(&list_program, 0);
 }
 
 static const struct command {
@@ -69,5 +69,5 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "--help") != 0)
 		args_refuse(&program, "there is no command %s", argv[1]);
 	fputs(program.help, stdout);
-	return 0;
+	return args_written(&program, 0);
 }

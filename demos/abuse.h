@@ -31,6 +31,10 @@ int abuse_top(int argc, char **argv);
 
 uint64_t now_ns(void);
 
+/* How many seconds are over at a time, and when one more is. A table has a line for
+ * each, or for several that a busy machine let pass. */
+unsigned seconds_over(uint64_t start_ns, uint64_t at_ns, uint64_t *ret_next_ns);
+
 /* When so many bytes are due at a rate of bytes a second, counted from start_ns. */
 uint64_t due_ns(uint64_t start_ns, uint64_t bytes, uint64_t rate);
 
@@ -75,5 +79,7 @@ void line_print(const char *line, bool commit);
 /* The value of "key" in a line of JSON that abuse itself has written; 0 if none. */
 double json_number(const char *line, const char *key);
 struct text json_word(const char *line, const char *key);
+/* text between the quotes of a line that is to be written. */
+void json_quoted(char *out, size_t size, const char *text);
 
 #endif /* ABUSE_H */

@@ -77,14 +77,16 @@ static void received(struct bp_conn *conn, struct bp_buf *buf, void *data)
 static void closed(struct bp_conn *conn, enum bp_reason why, int err, void *data)
 {
 	struct client *c = data;
-	char line[256];
+	struct args_text peer;
+	char line[1024];
 
 	atomic_fetch_sub(&c->open, 1);
 	if (halted())
 		return;
 	if (atomic_fetch_add(&c->cut, 1) == 0 && !c->json) {
-		snprintf(line, sizeof line, "cut by %s: %s%s%s", bp_conn_peer(conn),
-		    bp_reason_name(why), err ? ": " : "", err ? bp_strerror(err) : "");
+		snprintf(line, sizeof line, "cut by %s: %s%s%s",
+		    args_visible(&peer, bp_conn_peer(conn)), bp_reason_name(why),
+		    err ? ": " : "", err ? bp_strerror(err) : "");
 		line_print(line, true);
 	}
 }
@@ -177,8 +179,9 @@ static void tell_start(const struct client *c, const char *addr, const char *loc
 	    "throttled");
 }
 
+/* second is what it stands for; 0 is told as the time with its tenth. */
 static void tell_second(const struct client *c, const struct moment *last,
-    const struct moment *now, bool commit)
+    const struct moment *now, unsigned second)
 {
 	double t = (double)(now->at_ns - c->start_ns) / 1e9;
 	double ns = (double)(now->at_ns - last->at_ns);
@@ -195,31 +198,34 @@ static void tell_second(const struct client *c, const struct moment *last,
 		    t, now->sent_bytes, sent * 1e9 / ns, here, kernel, now->throttled);
 	else
 		snprintf(line, sizeof line, "%4.*f%9.0f%9" PRIu64 "%9.0f%8.0f %%%8.0f %%%11u",
-		    commit ? 0 : 1, t, (double)now->sent_bytes / MB, now->sent_bytes / c->size,
-		    sent * 1e9 / ns / MB, 100 * here, 100 * kernel, now->throttled);
-	line_print(line, commit);
+		    second ? 0 : 1, second ? second : t,
+		    (double)now->sent_bytes / MB, now->sent_bytes / c->size, sent * 1e9 / ns / MB, 100 * here, 100 * kernel, now->throttled);
+	line_print(line, second != 0);
 }
 
+/* Held back until the experiment was over; sent, until all had stopped. */
 static void tell_summary(const struct client *c, const struct moment *end, int sig)
 {
-	struct moment start = { .at_ns = c->start_ns };
-	double ns = (double)(end->at_ns - c->start_ns);
+	struct moment start = { .at_ns = c->start_ns }, stopped;
+	double ns;
 	double here = share(c, &start, end, 0, end->throttled_ns);
 	double kernel = share(c, &start, end, 0, end->rwnd_limited_ns);
 	const char *why = c->cut || c->failure ? "cut" : sig ? "signal" : "duration";
 
+	look(c, &stopped);
+	ns = (double)(stopped.at_ns - c->start_ns);
 	if (c->json) {
 		printf("{\"event\":\"summary\",\"end\":\"%s\",\"seconds\":%.3f"
 		    ",\"accepted_events\":%" PRIu64 ",\"sent_bytes\":%" PRIu64
 		    ",\"sent_rate\":%.0f,\"throttled_share\":%.4f,\"rwnd_limited_share\":%.4f"
 		    ",\"cut\":%u}\n",
-		    why, ns / 1e9, c->accepted, end->sent_bytes,
-		    (double)end->sent_bytes * 1e9 / ns, here, kernel, c->cut);
+		    why, ns / 1e9, c->accepted, stopped.sent_bytes,
+		    (double)stopped.sent_bytes * 1e9 / ns, here, kernel, c->cut);
 		return;
 	}
 	line_print("", true);
-	printf("sent       %s in %s, %s\n", text_traffic((double)end->sent_bytes).s,
-	    text_ns(ns).s, text_rate((double)end->sent_bytes, ns).s);
+	printf("sent       %s in %s, %s\n", text_traffic((double)stopped.sent_bytes).s,
+	    text_ns(ns).s, text_rate((double)stopped.sent_bytes, ns).s);
 	printf("held back  %.0f %% of the time as seen here, %.0f %% as seen by TCP\n",
 	    100 * here, 100 * kernel);
 	if (c->cut)
@@ -235,6 +241,7 @@ static int watch(struct client *c, struct moment *ret)
 {
 	uint64_t second = c->start_ns + NS_PER_S, live = c->start_ns, tick;
 	struct moment last = { .at_ns = c->start_ns }, now;
+	unsigned n;
 	int sig = 0;
 
 	for (;;) {
@@ -244,12 +251,12 @@ static int watch(struct client *c, struct moment *ret)
 			break;
 		if (now_ns() >= second) {
 			look(c, &now);
-			tell_second(c, &last, &now, true);
+			n = seconds_over(c->start_ns, now.at_ns, &second);
+			tell_second(c, &last, &now, n);
 			last = now;
-			second += NS_PER_S;
 		} else if (!c->json && on_terminal() && now_ns() >= live) {
 			look(c, &now);
-			tell_second(c, &last, &now, false);
+			tell_second(c, &last, &now, 0);
 			live = now.at_ns + 10 * TICK_NS;
 		}
 	}
@@ -294,11 +301,20 @@ static int start_all(struct client *c)
 	return 0;
 }
 
+/* What was accepted is sent, if it is taken. */
+static void stop(struct client *c)
+{
+	halt();
+	bp_endpoint_stop(c->ep, STOP_MS);
+	for (uint64_t i = 0; i < c->n; i++)
+		if (c->senders[i].started)
+			pthread_join(c->senders[i].thread, NULL);
+}
+
 static int run(struct client *c, const char *addr, const char *local)
 {
 	struct bp_conn_config visitors = { .framer = &bp_framer_u32be, .ops = &visitor_ops };
 	struct moment end;
-	uint64_t i;
 	int rc, sig;
 
 	if (local && (rc = bp_listen(c->ep, NULL, local, &visitors)) < 0)
@@ -309,15 +325,13 @@ static int run(struct client *c, const char *addr, const char *local)
 		rc = c->cut || c->failure;
 		halt();
 		signals_unblock();
+		stop(c);
 		tell_summary(c, &end, sig);
+	} else {
+		stop(c);
 	}
-	halt();
-	bp_endpoint_stop(c->ep, STOP_MS);	/* what was accepted is sent, if it is taken */
-	for (i = 0; i < c->n; i++) {
-		if (c->senders[i].started)
-			pthread_join(c->senders[i].thread, NULL);
+	for (uint64_t i = 0; i < c->n; i++)
 		bp_conn_unref(c->senders[i].conn);
-	}
 	return rc;
 }
 

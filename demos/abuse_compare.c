@@ -116,9 +116,7 @@ static void take_qdiscs(struct asked *asked, const char *const *names, int n)
 
 	for (asked->qdiscs_n = 0; asked->qdiscs_n < n; asked->qdiscs_n++) {
 		config = (struct bp_endpoint_config){ 0 };
-		if (bp_qdisc_parse(&config, names[asked->qdiscs_n]) < 0)
-			args_refuse(&program, "'%s' is not a discipline; see abuse list",
-			    names[asked->qdiscs_n]);
+		args_qdisc(&program, &config, names[asked->qdiscs_n]);
 		asked->qdiscs[asked->qdiscs_n] = names[asked->qdiscs_n];
 	}
 }
@@ -194,5 +192,6 @@ int abuse_compare(int argc, char **argv)
 	    sizeof asked.monitor_at)) != 0)
 		return rc;
 	signals_block();
-	return asked.scenario ? scenario_run(&asked) : flood_run(&asked);
+	rc = asked.scenario ? scenario_run(&asked) : flood_run(&asked);
+	return args_written(&program, rc);
 }

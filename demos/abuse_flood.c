@@ -99,17 +99,18 @@ static int start_client(const struct flood *f, const struct run *run,
 	return rc < 0 ? compare_failed("start", "a client", rc) : 0;
 }
 
+/* A line for a second, or when that is 0 one that is written over. */
 static void tell_progress(const struct flood *f, const struct run *run,
-    double seconds, bool commit)
+    double seconds, unsigned second)
 {
 	char line[160];
 
 	if (f->asked->json)
 		return;
 	snprintf(line, sizeof line, "%s  %.*f of %.4g s  resident %s", run->qdisc,
-	    commit ? 0 : 1, seconds, (double)f->asked->duration_ms / 1e3,
+	    second ? 0 : 1, second ? second : seconds, (double)f->asked->duration_ms / 1e3,
 	    run->memory.n ? text_memory(run->memory.all[run->memory.n - 1].resident).s : "-");
-	line_print(line, commit);
+	line_print(line, second != 0);
 }
 
 /* Until one of the two has ended, or a signal came: returns it. */
@@ -118,7 +119,9 @@ static int watch(const struct flood *f, struct run *run, struct child *server,
 {
 	uint64_t start = now_ns(), tick = start, second = start + NS_PER_S;
 	uint64_t until = start + (f->asked->duration_ms + OVERTIME_MS) * NS_PER_MS;
-	bool both = true, whole;
+	uint64_t now;
+	unsigned n;
+	bool both = true;
 	double seconds;
 	int sig;
 
@@ -128,14 +131,14 @@ static int watch(const struct flood *f, struct run *run, struct child *server,
 			return sig;
 		both = child_poll(server, server_says, run)
 		    && child_poll(client, client_says, run);
-		seconds = (double)(now_ns() - start) / 1e9;
+		now = now_ns();
+		seconds = (double)(now - start) / 1e9;
 		/* what is freed at the end is not part of the picture */
 		if (!run->met_limit && seconds * 1e3 <= (double)f->asked->duration_ms) {
 			samples_take(&run->memory, seconds, server->pid);
-			whole = now_ns() >= second;
-			second += whole ? NS_PER_S : 0;
-			if (whole || on_terminal())
-				tell_progress(f, run, seconds, !on_terminal());
+			n = now >= second ? seconds_over(start, now, &second) : 0;
+			if (n || on_terminal())
+				tell_progress(f, run, seconds, on_terminal() ? 0 : n);
 		}
 	} while (both && now_ns() < until);
 	return 0;

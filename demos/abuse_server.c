@@ -104,16 +104,19 @@ static void handle(struct server *s, const struct bp_event *event)
 
 static void tell_end(struct server *s, const struct bp_event *event)
 {
-	char line[256];
+	struct args_text peer;
+	char line[1024], quoted[768];
 
 	if (halted() || event->reason == BP_REASON_PEER)
 		return;
+	args_visible(&peer, bp_conn_peer(event->conn));
+	json_quoted(quoted, sizeof quoted, peer.s);
 	if (s->json)
 		snprintf(line, sizeof line,
 		    "{\"event\":\"closed\",\"peer\":\"%s\",\"reason\":\"%s\"}",
-		    bp_conn_peer(event->conn), bp_reason_name(event->reason));
+		    quoted, bp_reason_name(event->reason));
 	else
-		snprintf(line, sizeof line, "%s closed: %s%s%s", bp_conn_peer(event->conn),
+		snprintf(line, sizeof line, "%s closed: %s%s%s", peer.s,
 		    bp_reason_name(event->reason), event->err ? ": " : "",
 		    event->err ? bp_strerror(event->err) : "");
 	line_print(line, true);
@@ -173,8 +176,9 @@ static void tell_start(struct server *s, const char *addr, uint64_t budget)
 	    "MB/s", "MB/s", "MiB", "MiB", "MiB", "waiting", "conns");
 }
 
+/* second is what it stands for; 0 is told as the time with its tenth. */
 static void tell_second(struct server *s, const struct moment *last,
-    const struct moment *now, bool commit)
+    const struct moment *now, unsigned second, bool commit)
 {
 	const struct bp_endpoint_stats *st = &now->st;
 	double ns = (double)(now->at_ns - last->at_ns);
@@ -197,7 +201,7 @@ static void tell_second(struct server *s, const struct moment *last,
 		    st->conns);
 	else
 		snprintf(line, sizeof line, "%4.*f%8.0f%7" PRIu64 "%8.0f%7" PRIu64
-		    "%7.0f%7.0f%9.0f%8.0f%8.0f%8zu%6zu", commit ? 0 : 1, t,
+		    "%7.0f%7.0f%9.0f%8.0f%8.0f%8zu%6zu", second ? 0 : 1, second ? second : t,
 		    (double)st->received_bytes / MB, st->received_events,
 		    (double)now->handled_bytes / MB, now->handled_events, in * 1e9 / ns / MB,
 		    out * 1e9 / ns / MB, (double)now->resident / MIB,
@@ -272,6 +276,7 @@ static bool watch(struct server *s)
 {
 	struct moment last = { 0 }, now = { 0 };
 	uint64_t tick, second, live;
+	unsigned n;
 
 	look(s, &now);
 	last = now;
@@ -283,17 +288,17 @@ static bool watch(struct server *s)
 			return false;
 		look(s, &now);
 		if (now.resident >= s->mem_limit) {
-			tell_second(s, &last, &now, true);
+			tell_second(s, &last, &now, 0, true);
 			if (s->json)
 				puts("{\"event\":\"mem_limit\"}");
 			return true;
 		}
 		if (now.at_ns >= second) {
-			tell_second(s, &last, &now, true);
+			n = seconds_over(s->start_ns, now.at_ns, &second);
+			tell_second(s, &last, &now, n, true);
 			last = now;
-			second += NS_PER_S;
 		} else if (!s->json && on_terminal() && now.at_ns >= live) {
-			tell_second(s, &last, &now, false);
+			tell_second(s, &last, &now, 0, false);
 			live = now.at_ns + 10 * TICK_NS;
 		}
 	}
@@ -305,7 +310,7 @@ static int start_monitor(struct server *s, const char *addr)
 	int rc = monitor_serve(&s->monitor, s->name ? &named : &program, s->ep,
 	    s->monitor_at, s->name ? NULL : addr);
 
-	monitor_tell(s->monitor, s->json);
+	monitor_tell(s->monitor, s->monitor_at, s->json);
 	return rc;
 }
 
@@ -359,8 +364,7 @@ int abuse_server(int argc, char **argv)
 	const char *addr = args_addr(&program, words[0]);
 
 	s.qdisc = n > 1 ? words[1] : "fair";
-	if (bp_qdisc_parse(&config, s.qdisc) < 0)
-		args_refuse(&program, "'%s' is not a discipline; see abuse list", s.qdisc);
+	args_qdisc(&program, &config, s.qdisc);
 	s.unbounded = config.qdisc == &bp_qdisc_unbounded;
 	monitor_check(&program, s.monitor_at);
 	args_raise_files(&program);

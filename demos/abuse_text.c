@@ -116,3 +116,15 @@ struct text json_word(const char *line, const char *key)
 		    value + 1);
 	return word;
 }
+
+void json_quoted(char *out, size_t size, const char *text)
+{
+	size_t n = 0;
+
+	for (; *text && n + 3 <= size; text++) {
+		if (*text == '"' || *text == '\\')
+			out[n++] = '\\';
+		out[n++] = *text;
+	}
+	out[n] = '\0';
+}

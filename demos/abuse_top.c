@@ -61,6 +61,7 @@ struct top {
 	int signals;			/* descriptor */
 	bool keys;			/* stdin is a terminal, and still there */
 	bool over;
+	bool hopeless;			/* no address, however long one asks */
 	unsigned lines;
 };
 
@@ -149,6 +150,7 @@ static bool ask(struct top *top, int which, const char *path,
 	json_free(&answer->json);
 	http_free(&answer->http);
 	rc = http_get(&top->server, path, TIMEOUT_MS, give_up, top, &answer->http);
+	top->hopeless = rc == -EINVAL;
 	if (rc < 0)
 		snprintf(top->trouble, sizeof top->trouble, "%s", bp_strerror(rc));
 	else if (answer->http.status != 200)
@@ -227,6 +229,7 @@ static void tell(struct top *top)
 
 /* ---- the command ----------------------------------------------------------- */
 
+/* Returns an exit status. */
 static int watch(struct top *top)
 {
 	uint64_t next = now_ns();
@@ -234,7 +237,7 @@ static int watch(struct top *top)
 
 	do {
 		good = ask_all(top);
-		if (top->over)
+		if (top->over || top->hopeless)
 			break;
 		if (!top->screen.live)
 			tell(top);
@@ -245,8 +248,11 @@ static int watch(struct top *top)
 		next += NS_PER_S;
 		next = now_ns() > next ? now_ns() : next;
 		await(top, next);
-	} while (!top->over);
-	return 0;
+	} while (!top->over && (top->screen.live || !ferror(stdout)));
+	if (!top->hopeless)
+		return 0;
+	screen_leave(&top->screen);
+	return args_failed(&program, "watch", top->url, -EINVAL);
 }
 
 static const struct top_sort *sort_named(const char *name)
@@ -298,6 +304,7 @@ int abuse_top(int argc, char **argv)
 	top.keys = live && isatty(STDIN_FILENO);
 	rc = watch(&top);
 	screen_leave(&top.screen);
+	rc = args_written(&program, rc);
 	http_close(&top.server);
 	for (int i = 0; i < 3; i++) {
 		json_free(&top.answers[i].json);

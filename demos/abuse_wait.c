@@ -37,6 +37,14 @@ uint64_t due_ns(uint64_t start_ns, uint64_t bytes, uint64_t rate)
 	return start_ns + bytes / rate * NS_PER_S + bytes % rate * NS_PER_S / rate;
 }
 
+unsigned seconds_over(uint64_t start_ns, uint64_t at_ns, uint64_t *ret_next_ns)
+{
+	uint64_t n = (at_ns - start_ns) / NS_PER_S;
+
+	*ret_next_ns = start_ns + (n + 1) * NS_PER_S;
+	return (unsigned)n;
+}
+
 /* ---- signals ----------------------------------------------------------------- */
 
 static sigset_t stop_signals(void)

@@ -9,11 +9,14 @@
 
 #include <bpthread.h>
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 _Noreturn void args_refuse(const struct args_program *program, const char *format, ...)
 {
@@ -33,6 +36,27 @@ int args_failed(const struct args_program *program, const char *doing,
 	fprintf(stderr, "%s: cannot %s %s: %s\n", program->name, doing, what,
 	    bp_strerror(err));
 	return err == -EINVAL ? 2 : 1;
+}
+
+int args_written(const struct args_program *program, int status)
+{
+	bool bad = fflush(stdout) != 0;
+
+	if (!bad && !ferror(stdout))
+		return status;
+	fprintf(stderr, "%s: cannot write to stdout\n", program->name);
+	return status ? status : 1;
+}
+
+/*
+ * One that is closed would be the number of the first socket, which then got what is
+ * printed. What is open the wrong way round still fails, as the closed one did.
+ */
+static void fill_standard(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 /* ---- numbers --------------------------------------------------------------- */
@@ -165,10 +189,11 @@ int args_parse(const struct args_program *program, int argc, char **argv,
 	bool only_words = false;
 	int i = 1, n = 0;
 
+	fill_standard();
 	while (i < argc) {
 		if (!only_words && strcmp(argv[i], "--help") == 0) {
 			fputs(program->help, stdout);
-			exit(0);
+			exit(args_written(program, 0));
 		}
 		if (!only_words && strcmp(argv[i], "--") == 0) {
 			only_words = true;
@@ -189,18 +214,120 @@ int args_parse(const struct args_program *program, int argc, char **argv,
 	return n;
 }
 
+/* ---- addresses and disciplines --------------------------------------------- */
+
+#define UNIX_PATH_SIZE (sizeof ((struct sockaddr_un *)NULL)->sun_path)
+
+static bool is_port(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	return digits >= 1 && digits <= 5 && !text[digits] && atoi(text) <= 65535;
+}
+
+/* HOST:PORT, where an IPv6 address has brackets. Who HOST is asks the library. */
+static bool is_addr(const char *word)
+{
+	const char *colon = strrchr(word, ':'), *bracket;
+
+	if (strncmp(word, "unix:", 5) == 0)
+		return word[5] != '\0';
+	if (!colon || colon - word > 255 || !is_port(colon + 1))
+		return false;
+	if (*word != '[')
+		return strchr(word, ':') == colon;
+	bracket = strchr(word, ']');
+	return bracket && bracket + 1 == colon && strchr(word, ':') < bracket;
+}
+
 const char *args_addr(const struct args_program *program, const char *word)
 {
 	static char addr[16];
+	bool number = *word && !word[strspn(word, "0123456789")];
 
-	if (!*word)
-		args_refuse(program, "an empty address");
-	if (word[strspn(word, "0123456789")])
+	if (number && !is_port(word))
+		args_refuse(program, "%s is not a port: 0 to 65535", word);
+	if (strncmp(word, "unix:", 5) == 0 && strlen(word + 5) >= UNIX_PATH_SIZE)
+		args_refuse(program, "'%s': a Unix socket's path has at most %zu bytes",
+		    word, UNIX_PATH_SIZE - 1);
+	if (!number && !is_addr(word))
+		args_refuse(program,
+		    "'%s' is not PORT, HOST:PORT, [IPV6]:PORT or unix:/path", word);
+	if (!number)
 		return word;
-	if (strlen(word) > 5 || atoi(word) > 65535)
-		args_refuse(program, "%s is not a port", word);
 	snprintf(addr, sizeof addr, ":%s", word);
 	return addr;
+}
+
+const char *args_target(const struct args_program *program, const char *word)
+{
+	const char *addr = args_addr(program, word);
+
+	if (strncmp(addr, "unix:", 5) != 0 && atoi(strrchr(addr, ':') + 1) == 0)
+		args_refuse(program, "'%s': nobody can be connected to at port 0", word);
+	return addr;
+}
+
+static bool is_discipline(const char *text)
+{
+	struct bp_endpoint_config config = { 0 };
+
+	return bp_qdisc_parse(&config, text) == 0;
+}
+
+/* The library says only that something is wrong: what, is found by trying. */
+_Noreturn static void refuse_qdisc(const struct args_program *program, const char *text)
+{
+	int name = (int)strcspn(text, ":"), len, key;
+	const char *p = text + name;
+	char tried[256];
+
+	snprintf(tried, sizeof tried, "%.*s", name, text);
+	if (!is_discipline(tried))
+		args_refuse(program, "'%s' is not a discipline; abuse list names them",
+		    text);
+	for (; *p; p += len) {
+		p++;
+		len = (int)strcspn(p, ",");
+		key = (int)strcspn(p, ",=");
+		snprintf(tried, sizeof tried, "%.*s:%.*s", name, text, len, p);
+		if (is_discipline(tried))
+			continue;
+		snprintf(tried, sizeof tried, "%.*s:%.*s=1", name, text, key, p);
+		if (is_discipline(tried))
+			args_refuse(program, "'%s': '%.*s' wants a number above 0, as 64M",
+			    text, key, p);
+		snprintf(tried, sizeof tried, "%.*s:%.*s=conn", name, text, key, p);
+		if (is_discipline(tried))
+			args_refuse(program, "'%s': '%.*s' is conn, addr or key", text,
+			    key, p);
+		args_refuse(program, "'%s': %.*s has no key '%.*s'", text, name, text,
+		    key, p);
+	}
+	args_refuse(program, "'%s' is not a discipline", text);
+}
+
+void args_qdisc(const struct args_program *program, struct bp_endpoint_config *config,
+    const char *text)
+{
+	if (bp_qdisc_parse(config, text) < 0)
+		refuse_qdisc(program, text);
+}
+
+/* ---- while it runs --------------------------------------------------------- */
+
+const char *args_visible(struct args_text *ret, const char *text)
+{
+	size_t n = 0;
+
+	for (; *text && n + 5 < sizeof ret->s; text++)
+		if (*text >= ' ' && *text < 0x7f)
+			ret->s[n++] = *text;
+		else
+			n += (size_t)snprintf(ret->s + n, 5, "\\x%02x",
+			    (unsigned char)*text);
+	ret->s[n] = '\0';
+	return ret->s;
 }
 
 void args_log(int level, const char *line, void *program)

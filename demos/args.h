@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * args.h - what every demo does before it begins: read its command line, say in
- * one line what is wrong with it, and ask for all the descriptors it may have.
+ * args.h - what every demo does before it begins: see that it has a stdin, stdout and
+ * stderr, read its command line, say in one line what is wrong with it, and ask for all
+ * the descriptors it may have.
  */
 #ifndef ARGS_H
 #define ARGS_H
@@ -9,6 +10,8 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+struct bp_endpoint_config;
 
 struct args_program {
 	const char *name;	/* "abuse server": begins every message */
@@ -57,8 +60,28 @@ _Noreturn void args_refuse(const struct args_program *program, const char *forma
 int args_failed(const struct args_program *program, const char *doing,
     const char *what, int err);
 
-/* The address that [ADDR:]PORT means; valid until the next call. */
+/* For a program that is over once it has printed: the exit status, which is not 0 if
+ * stdout did not take all. Says so. */
+int args_written(const struct args_program *program, int status);
+
+/* The address that [ADDR:]PORT means; valid until the next call. Refuses others. */
 const char *args_addr(const struct args_program *program, const char *word);
+
+/* The same of one to connect to, which has a port. */
+const char *args_target(const struct args_program *program, const char *word);
+
+/* NAME[:KEY=VALUE,...]; what is wrong with another is said, and refused. */
+void args_qdisc(const struct args_program *program, struct bp_endpoint_config *config,
+    const char *text);
+
+/*
+ * What a peer calls itself, to be printed: what is not printable ASCII as \xNN, as the
+ * library's log has it. Returns ret->s.
+ */
+struct args_text {
+	char s[640];
+};
+const char *args_visible(struct args_text *ret, const char *text);
 
 /* For an endpoint's log: warnings and worse go to stderr. program is log_arg. */
 void args_log(int level, const char *line, void *program);

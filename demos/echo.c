@@ -127,8 +127,8 @@ int main(int argc, char **argv)
 		conn_config.ops = &handlers;
 	else if (strcmp(mode, "receive") != 0)
 		args_refuse(&program, "--mode: '%s' is not handler or receive", mode);
-	if (qdisc && bp_qdisc_parse(&config, qdisc) < 0)
-		args_refuse(&program, "--qdisc: '%s' is not a discipline", qdisc);
+	if (qdisc)
+		args_qdisc(&program, &config, qdisc);
 	config.conns_max = conns;	/* 0: the default */
 	stop_signals = args_server(&program);	/* before the library starts a thread */
 

@@ -31,9 +31,27 @@ static bool is_plain(const char *text)
 	return true;
 }
 
+/*
+ * Where the ":PORT" of a host begins: its end when there is none, NULL when it is no
+ * host. Nothing can be asked at port 0.
+ */
+static const char *port_of(const char *host)
+{
+	const char *name = *host == '[' ? strchr(host, ']') : host, *colon, *port;
+	size_t digits;
+
+	colon = name ? strchr(name, ':') : NULL;
+	if (!colon)
+		return name ? strchr(host, '\0') : NULL;
+	port = colon + 1;
+	digits = strspn(port, "0123456789");
+	return digits >= 1 && digits <= 5 && !port[digits] && atoi(port) >= 1
+	    && atoi(port) <= 65535 && colon > host ? colon : NULL;
+}
+
 int http_open(struct http_server *ret_server, const char *url)
 {
-	const char *path, *colon;
+	const char *path, *port;
 	bool only_port;
 	int host;
 
@@ -47,10 +65,11 @@ int http_open(struct http_server *ret_server, const char *url)
 	only_port = (int)strspn(url, "0123456789") == host;
 	snprintf(ret_server->host, sizeof ret_server->host, "%s%.*s",
 	    only_port ? "127.0.0.1:" : "", host, url);
-	colon = strrchr(ret_server->host, ':');
+	port = port_of(ret_server->host);
+	if (!port)
+		return -EINVAL;
 	snprintf(ret_server->addr, sizeof ret_server->addr, "%s%s", ret_server->host,
-	    colon && colon > strchr(ret_server->host, '\0') - 7
-	    && !strchr(colon, ']') ? "" : ":80");
+	    *port ? "" : ":80");
 	snprintf(ret_server->base, sizeof ret_server->base, "%s%s", path,
 	    *path && path[strlen(path) - 1] == '/' ? "" : "/");
 	return bp_endpoint_new(&ret_server->ep, NULL);

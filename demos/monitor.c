@@ -116,17 +116,31 @@ int monitor_serve(struct bp_monitor **ret_monitor, const struct args_program *pr
 	return rc < 0 ? taken(program, &place, rc) : 0;
 }
 
-static void tell(const char *url, bool json)
+static bool is_any(const char *host)
 {
-	printf(json ? "{\"event\":\"monitor\",\"url\":\"%s\"}\n" : "watch it live: %s\n",
-	    url);
+	return !host[strspn(host, "[:].0")] || strcmp(host, "*") == 0;
+}
+
+/* The URL is that of this machine, which does not show who else it is served to. */
+static void tell(const char *url, const struct place *place, bool json)
+{
+	bool any = is_any(place->host);
+
+	if (json)
+		printf("{\"event\":\"monitor\",\"url\":\"%s\"%s}\n", url,
+		    any ? ",\"everybody\":true" : "");
+	else
+		printf("watch it live: %s%s\n", url,
+		    any ? " (so can everybody who reaches this machine)" : "");
 	fflush(stdout);
 }
 
-void monitor_tell(const struct bp_monitor *monitor, bool json)
+void monitor_tell(const struct bp_monitor *monitor, const char *where, bool json)
 {
-	if (monitor)
-		tell(bp_monitor_url(monitor), json);
+	struct place place;
+
+	if (monitor && read_place(where, &place))
+		tell(bp_monitor_url(monitor), &place, json);
 }
 
 void monitor_stop(struct bp_monitor *monitor)
@@ -182,9 +196,9 @@ int monitor_choose(const struct args_program *program, const char *where, bool j
 	if (rc < 0)
 		return taken(program, &place, rc);
 	snprintf(ret_where, size, "%s:%d%s", place.host, rc, place.or_next ? "+" : "");
-	snprintf(url, sizeof url, "http://%s:%d/", strspn(place.host, "[:].0")
-	    == strlen(place.host) ? "127.0.0.1" : place.host, rc);
-	tell(url, json);
+	snprintf(url, sizeof url, "http://%s:%d/",
+	    is_any(place.host) ? "127.0.0.1" : place.host, rc);
+	tell(url, &place, json);
 	return 0;
 }
 
@@ -207,9 +221,9 @@ int monitor_serve(struct bp_monitor **ret_monitor, const struct args_program *pr
 	return say_there_is_none(program, where);
 }
 
-void monitor_tell(const struct bp_monitor *monitor, bool json)
+void monitor_tell(const struct bp_monitor *monitor, const char *where, bool json)
 {
-	(void)monitor, (void)json;
+	(void)monitor, (void)where, (void)json;
 }
 
 void monitor_stop(struct bp_monitor *monitor)
@@ -235,6 +249,6 @@ struct bp_monitor *monitor_start(const struct args_program *program,
 
 	if (rc != 0)
 		exit(rc);
-	monitor_tell(monitor, false);
+	monitor_tell(monitor, where, false);
 	return monitor;
 }

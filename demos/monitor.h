@@ -29,8 +29,11 @@ struct bp_monitor *monitor_start(const struct args_program *program,
 int monitor_serve(struct bp_monitor **ret_monitor, const struct args_program *program,
     struct bp_endpoint *ep, const char *where, const char *what);
 
-/* "watch it live: http://127.0.0.1:8000/", or that in JSON; nothing for NULL. */
-void monitor_tell(const struct bp_monitor *monitor, bool json);
+/*
+ * "watch it live: http://127.0.0.1:8000/", or that in JSON; nothing for NULL. And that
+ * others can, too, where --monitor names any address.
+ */
+void monitor_tell(const struct bp_monitor *monitor, const char *where, bool json);
 
 /* Before the endpoint is freed. */
 void monitor_stop(struct bp_monitor *monitor);

@@ -28,9 +28,7 @@ struct queue {
 	uint64_t takes;
 };
 
-struct turn {
-	uint64_t last;			/* of each peer, 0 when it appears */
-};
+struct turn { uint64_t last; };		/* of each peer, 0 when it appears */
 
 static void put(void *q, struct bp_item *item)
 {
@@ -59,9 +57,8 @@ static void take_back(void *q, struct bp_item *item)
 }
 
 static const struct bp_qdisc_ops longest_ago = {
-	.name = "longest_ago",
-	.state_size = sizeof(struct queue), .peer_size = sizeof(struct turn),
-	.put = put, .take = take, .remove = take_back,
+	.name = "longest_ago", .state_size = sizeof(struct queue),
+	.peer_size = sizeof(struct turn), .put = put, .take = take, .remove = take_back,
 };
 
 static const struct args_program program = {
@@ -77,6 +74,7 @@ int main(int argc, char **argv)
 	struct bp_conn_config lines = { .framer = &bp_framer_line };
 	struct bp_endpoint_config config = { .qdisc = &longest_ago, .budget = 8 << 20 };
 	const struct timespec work = { .tv_nsec = 2000000 };
+	struct bp_listener *listener;
 	struct bp_endpoint *ep;
 	struct bp_event *event;
 	const char *addr;
@@ -84,12 +82,14 @@ int main(int argc, char **argv)
 
 	if (args_parse(&program, argc, argv, options, &addr, 0, 1) == 0)
 		return bp_qdisc_check(&longest_ago, &config, (unsigned)seed, 1000000) < 0
-		    || puts("longest_ago keeps its contract") < 0;
+		    || args_written(&program, puts("longest_ago keeps its contract") < 0);
 	if (fifo)
 		config.qdisc = &bp_qdisc_bytes;
 	if ((rc = bp_endpoint_new(&ep, &config)) < 0
-	    || (rc = bp_listen(ep, NULL, args_addr(&program, addr), &lines)) < 0)
+	    || (rc = bp_listen(ep, &listener, args_addr(&program, addr), &lines)) < 0)
 		return args_failed(&program, "serve on", addr, rc);
+	printf("qdisc_custom: listening on %s\n", bp_listener_addr(listener));
+	fflush(stdout);
 	while (bp_receive(ep, &event, BP_FOREVER) == 0) {
 		if (event->kind == BP_RECEIVED && nanosleep(&work, NULL) == 0)
 			bp_send_buf(event->conn, event->buf, BP_FOREVER);

@@ -90,12 +90,14 @@ static void unthrottled(struct bp_conn *conn, void *other)
 
 static void closed(struct bp_conn *conn, enum bp_reason why, int err, void *other)
 {
+	struct args_text peer;
+
 	(void)err;
 	if (!other)
 		return;		/* it was never connected */
 	if (why > BP_REASON_RESET)
-		fprintf(stderr, "relay: %s: %s\n", bp_conn_peer(conn),
-		    bp_reason_name(why));
+		fprintf(stderr, "relay: %s: %s\n",
+		    args_visible(&peer, bp_conn_peer(conn)), bp_reason_name(why));
 	if (why == BP_REASON_RESET && bp_conn_wait_unthrottled(other, 0) == -EPIPE)
 		bp_conn_close(other);	/* told the end before: it still gets all */
 	else if (why != BP_REASON_LOCAL && why != BP_REASON_PEER)
@@ -126,10 +128,10 @@ int main(int argc, char **argv)
 	int rc, sig;
 
 	args_parse(&program, argc, argv, options, words, 2, 2);
-	snprintf(target, sizeof target, "%s", args_addr(&program, words[1]));
+	snprintf(target, sizeof target, "%s", args_target(&program, words[1]));
 	words[0] = args_addr(&program, words[0]);
-	if (qdisc && bp_qdisc_parse(&config, qdisc) < 0)
-		args_refuse(&program, "--qdisc: '%s' is not a discipline", qdisc);
+	if (qdisc)
+		args_qdisc(&program, &config, qdisc);
 	stop_signals = args_server(&program);
 	side_config.ops = &ops;
 	if ((rc = bp_endpoint_new(&clients, &config)) < 0

@@ -231,12 +231,77 @@ static void test_abuse_compare_can_be_watched(void)
 	check_compare("slow-reader", "abuse compare slow-reader, bytes, ");
 }
 
+static void test_demos_say_that_everybody_can_watch(void)
+{
+	static const char *const any[] = { ":0", "0.0.0.0:0" };
+
+	need_monitor();
+	for (size_t i = 0; i < COUNT_OF(any); i++) {
+		START(&demo, "echo", "127.0.0.1:0", "--monitor", any[i]);
+		WAIT_UNTIL(program_said(&demo, SAID, "listening on"));
+		CHECK(program_said(&demo, SAID, "/ (so can everybody who reaches"));
+		CHECK_EQ(program_stop(&demo, SIGTERM), 0);
+	}
+	START(&demo, "abuse", "server", "127.0.0.1:0", "--monitor", ":0", "--json");
+	WAIT_UNTIL(program_said(&demo, SAID, "\"listening\""));
+	CHECK(program_said(&demo, SAID, "/\",\"everybody\":true}\n"));
+	CHECK_EQ(program_stop(&demo, SIGTERM), 0);
+	START(&demo, "echo", "127.0.0.1:0", "--monitor", "127.0.0.1:0");
+	WAIT_UNTIL(program_said(&demo, SAID, "listening on"));
+	CHECK(!program_said(&demo, SAID, "everybody"));
+	CHECK_EQ(program_stop(&demo, SIGTERM), 0);
+}
+
 /* A peer on a Unix socket is called what it calls itself. */
+static int connect_hostile(const char *directory, const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int here = open(".", O_RDONLY | O_DIRECTORY);
+
+	REQUIRE_EQ(chdir(directory), 0);	/* or its name is the longest part */
+	snprintf(un.sun_path, sizeof un.sun_path, "\033[31m\"\n\302\233<b>\377\303\274");
+	REQUIRE_EQ(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
+	unlink(un.sun_path);
+	REQUIRE_EQ(fchdir(here), 0);
+	close(here);
+	snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+	REQUIRE_EQ(connect(fd, (struct sockaddr *)&un, sizeof un), 0);
+	return fd;
+}
+
+/* Its name is told when it is cut, for a frame that is too large. */
+static void check_told(const char *json, const char *told)
+{
+	char directory[] = "/tmp/bp_demo.XXXXXX", unix_addr[64];
+	int fd;
+
+	REQUIRE(mkdtemp(directory) != NULL);
+	snprintf(unix_addr, sizeof unix_addr, "unix:%s/abuse", directory);
+	START(&demo, "abuse", "server", unix_addr, "--monitor", "off", json);
+	WAIT_UNTIL(program_said(&demo, SAID, "listening"));
+	fd = connect_hostile(directory, unix_addr + 5);
+	peer_send_string(fd, "\377\377\377\377");
+	WAIT_UNTIL(program_said(&demo, SAID, "closed"));
+	CHECK_EQ(program_stop(&demo, SIGTERM), 0);
+	if (!CHECK(program_said(&demo, SAID, told)))
+		printf("# %s", demo.text[SAID]);
+	CHECK(!program_said(&demo, SAID, "\033"));
+	CHECK(!program_said(&demo, SAID, "\302\233"));
+	peer_close(fd);
+	rmdir(directory);
+}
+
+static void test_the_server_tells_a_hostile_peer_as_text(void)
+{
+	check_told(NULL, "\\x1b[31m\"\\x0a");
+	check_told("--json", "\\\\x1b[31m\\\"\\\\x0a");
+}
+
 static void test_top_shows_a_hostile_peer_as_text(void)
 {
 	char directory[] = "/tmp/bp_demo.XXXXXX", unix_addr[64], url[ADDR_MAX];
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int fd, here;
+	int fd;
 
 	need_monitor();
 	REQUIRE(mkdtemp(directory) != NULL);
@@ -245,16 +310,7 @@ static void test_top_shows_a_hostile_peer_as_text(void)
 	program_find(&demo, SAID, WATCH, url, sizeof url);
 	WAIT_UNTIL(program_said(&demo, SAID, "listening on"));
 
-	fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	here = open(".", O_RDONLY | O_DIRECTORY);
-	REQUIRE_EQ(chdir(directory), 0);	/* or its name is the longest part */
-	snprintf(un.sun_path, sizeof un.sun_path, "\033[31m\"\n\302\233<b>");
-	REQUIRE_EQ(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
-	unlink(un.sun_path);
-	REQUIRE_EQ(fchdir(here), 0);
-	close(here);
-	snprintf(un.sun_path, sizeof un.sun_path, "%s", unix_addr + 5);
-	REQUIRE_EQ(connect(fd, (struct sockaddr *)&un, sizeof un), 0);
+	fd = connect_hostile(directory, unix_addr + 5);
 	peer_send_string(fd, "hello");
 	peer_expect_string(fd, "hello");
 
@@ -283,6 +339,8 @@ int main(int argc, char **argv)
 		TEST(test_demos_without_the_monitor_say_so_and_go_on),
 		TEST(test_abuse_server_tells_it_in_json),
 		TEST_WITHIN(test_abuse_compare_can_be_watched, 90),
+		TEST(test_demos_say_that_everybody_can_watch),
+		TEST(test_the_server_tells_a_hostile_peer_as_text),
 		TEST(test_top_shows_a_hostile_peer_as_text),
 	};
 

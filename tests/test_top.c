@@ -168,13 +168,17 @@ static void test_top_refuses_what_is_no_url(void)
 {
 	static const char *const bad[] = {
 		"", "http://", "https://localhost/", "http://a@b/", "http://a b/", "a\r\nb",
-		"http://a/?x", "http://a/#x", "/x", "http:///x",
+		"http://a/?x", "http://a/#x", "/x", "http:///x", "99999", "0", "a:b", "::1",
+		"[::1", "[::1]:x", "a:123456789", ":80:80", "[zz]:80",
 	};
 
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		RUN("-1", bad[i]);
 		if (!CHECK_EQ(program_await(&top, 8000), 2))
 			printf("# %s\n", bad[i]);
+		RUN(bad[i]);	/* nor is it tried again */
+		CHECK_EQ(program_await(&top, 8000), 2);
+		CHECK_EQ(program_lines(&top, COMPLAINED), strchr(bad[i], '\n') ? 2 : 1);
 	}
 	RUN("-2");
 	CHECK_EQ(program_await(&top, 8000), 2);
@@ -215,7 +219,7 @@ int main(int argc, char **argv)
 		TEST(test_top_asks_as_http_wants_it),
 		TEST(test_top_asks_a_server_on_ipv6),
 		TEST_WITHIN(test_top_says_what_is_no_monitor, 30),
-		TEST(test_top_refuses_what_is_no_url),
+		TEST_WITHIN(test_top_refuses_what_is_no_url, 60),
 		TEST(test_top_writes_a_line_a_second_and_tries_again),
 	};
 
