@@ -38,6 +38,9 @@ static int await_handshake(struct bp_conn *c, int fd, uint64_t deadline_ns)
 	struct pollfd pollfd = { .fd = fd, .events = POLLOUT };
 	int n;
 
+	/* before connect() there was nothing that it could have broken */
+	if (!connecting(c))
+		return -EPIPE;
 	do
 		n = poll(&pollfd, 1, bp__poll_ms(deadline_ns));
 	while ((n < 0 && errno == EINTR) || (n == 0 && bp__poll_ms(deadline_ns) != 0));

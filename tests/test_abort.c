@@ -149,6 +149,35 @@ static void test_abort_is_idempotent_and_may_follow_close(void)
 	finish(ep);
 }
 
+static atomic_bool set_up, aborted;
+
+static int wait_for_abort(int fd, void *data)
+{
+	(void)fd, (void)data;
+	atomic_store(&set_up, true);
+	WAIT_UNTIL(atomic_load(&aborted));
+	return 0;
+}
+
+/* Before connect(2) was called, that is: to where nobody would ever answer. */
+static void test_abort_ends_what_is_about_to_be_connected(void)
+{
+	const struct bp_conn_config config = { .setup = wait_for_abort };
+	struct bp_endpoint *ep = new_endpoint(NULL);
+	struct black_hole hole;
+	struct bp_conn *conn;
+
+	black_hole_open(&hole);
+	REQUIRE_EQ(bp_connect(ep, &conn, hole.addr, &config, 0), 0);
+	WAIT_UNTIL(atomic_load(&set_up));
+	bp_conn_abort(conn, BP_REASON_LIMIT);
+	atomic_store(&aborted, true);
+	check_one_closed(ep, BP_REASON_LIMIT);
+	bp_conn_unref(conn);
+	black_hole_close(&hole);
+	finish(ep);
+}
+
 /* P5: a Unix socket has no reset; the peer sees the end */
 static void test_abort_on_a_unix_socket_is_the_end(void)
 {
@@ -178,6 +207,7 @@ int main(int argc, char **argv)
 		TEST(test_abort_drops_what_was_to_be_sent),
 		TEST(test_abort_while_a_handler_runs_resets_when_it_returns),
 		TEST(test_abort_is_idempotent_and_may_follow_close),
+		TEST(test_abort_ends_what_is_about_to_be_connected),
 		TEST(test_abort_on_a_unix_socket_is_the_end),
 	};
 
