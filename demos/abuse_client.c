@@ -199,7 +199,8 @@ static void tell_second(const struct client *c, const struct moment *last,
 	else
 		snprintf(line, sizeof line, "%4.*f%9.0f%9" PRIu64 "%9.0f%8.0f %%%8.0f %%%11u",
 		    second ? 0 : 1, second ? second : t,
-		    (double)now->sent_bytes / MB, now->sent_bytes / c->size, sent * 1e9 / ns / MB, 100 * here, 100 * kernel, now->throttled);
+		    (double)now->sent_bytes / MB, now->sent_bytes / c->size,
+		    sent * 1e9 / ns / MB, 100 * here, 100 * kernel, now->throttled);
 	line_print(line, second != 0);
 }
 
@@ -323,7 +324,6 @@ static int run(struct client *c, const char *addr, const char *local)
 		tell_start(c, addr, local);
 		sig = watch(c, &end);
 		rc = c->cut || c->failure;
-		halt();
 		signals_unblock();
 		stop(c);
 		tell_summary(c, &end, sig);

@@ -105,7 +105,8 @@ struct bp_framer_ops {
 	/*
 	 * Look at the first have bytes of the stream; *scanned, 0 for a new frame,
 	 * keeps what you tell it between calls on the same frame. Returns
-	 *   1	*ret_head bytes to skip, *ret_len of payload, *ret_tail to skip after
+	 *   1	*ret_head bytes to skip, *ret_len of payload, *ret_tail to skip after;
+	 *	all three 0 is malformed
 	 *   0	more is needed to tell
 	 *   -EPROTO	malformed: the connection ends
 	 * On the reader thread, without a lock. A frame whose length cannot be told

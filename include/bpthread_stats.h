@@ -139,7 +139,7 @@ struct bp_history;
 /*
  * Begin to keep the history of an endpoint, which must outlive it, with a thread and a
  * descriptor of its own. The thread wakes once a second and allocates nothing. Returns
- * -ENOMEM, -EAGAIN (no thread).
+ * -ENOMEM, -EMFILE, -EAGAIN (no thread).
  */
 BP_API int bp_history_new(struct bp_history **ret_history, struct bp_endpoint *ep);
 /* Joins the thread; blocks for a moment. */

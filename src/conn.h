@@ -264,7 +264,7 @@ void bp__conn_give_token_locked(struct bp_conn *c)
 
 /* Send what is withheld, now, as far as the kernel takes it; the writer the rest. */
 void bp__conn_push(struct bp_conn *c);
-/* If anything is: without that, who ends the connection started a writer for it. */
+/* If anything is. Before an end, too: else a writer, a thread, were started for it. */
 static inline void bp__conn_push_withheld(struct bp_conn *c)
 {
 	if (atomic_load(&c->withheld))

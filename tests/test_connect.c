@@ -2,20 +2,16 @@
 /*
  * test_connect.c - connections that are made, or adopted: how it goes well, how it
  * fails, and what ends one that is still being made.
- *
- * Nobody answers at a listening socket whose queue is full: on Linux its SYNs are
- * dropped, so a connect to it neither succeeds nor fails.
  */
 #include "config.h"
 
+#include "corners.h"
 #include "harness.h"
 #include "peer.h"
 #include "seen.h"
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,40 +25,6 @@ int __wrap_bp__sock_error(int fd)
 {
 	return atomic_load(&given_up) > 0 && atomic_fetch_sub(&given_up, 1) > 0
 	    ? -ETIMEDOUT : __real_bp__sock_error(fd);
-}
-
-struct nobody {
-	int listener, fillers[4];
-	char addr[ADDR_MAX];
-};
-
-static void make_nobody(struct nobody *nobody)
-{
-	size_t i;
-
-	nobody->listener = peer_listen(nobody->addr);
-	REQUIRE_EQ(listen(nobody->listener, 0), 0);
-	for (i = 0; i < COUNT_OF(nobody->fillers); i++) {
-		int port = atoi(strrchr(nobody->addr, ':') + 1);
-		struct sockaddr_in to = { .sin_family = AF_INET,
-		    .sin_port = htons((uint16_t)port),
-		    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-
-		nobody->fillers[i] = socket(AF_INET,
-		    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		REQUIRE(nobody->fillers[i] >= 0);
-		(void)!connect(nobody->fillers[i], (struct sockaddr *)&to,
-		    sizeof to);
-	}
-}
-
-static void free_nobody(struct nobody *nobody)
-{
-	size_t i;
-
-	for (i = 0; i < COUNT_OF(nobody->fillers); i++)
-		close(nobody->fillers[i]);
-	close(nobody->listener);
 }
 
 /* ---- it goes well ------------------------------------------------------- */
@@ -253,16 +215,16 @@ static void test_connecting_fails_with_the_cause(void)
 
 static void test_connecting_times_out_when_nobody_answers(void)
 {
-	struct nobody nobody;
+	struct black_hole nobody;
 	struct bp_endpoint *ep = new_endpoint(NULL);
 	uint64_t began = now_ms();
 
-	make_nobody(&nobody);
+	black_hole_open(&nobody);
 	CHECK_EQ(bp_connect(ep, NULL, nobody.addr, NULL, 150), -ETIMEDOUT);
 	CHECK_GE(now_ms() - began, 149);
 	CHECK_LE(now_ms() - began, SLOW(150 + 250));
 	CHECK_EQ(bp_receive(ep, &(struct bp_event *){ NULL }, 0), -EAGAIN);
-	free_nobody(&nobody);
+	black_hole_close(&nobody);
 	check_quiet(ep);
 	finish(ep);
 }
@@ -301,11 +263,11 @@ static void end_while_connecting_with_handlers(enum ending how)
 	struct seen seen = { 0 };
 	struct bp_conn_config config = { .ops = &seen_ops, .data = &seen };
 	struct bp_endpoint *ep = new_endpoint(NULL);
-	struct nobody nobody;
+	struct black_hole nobody;
 	struct bp_conn *conn;
 	uint64_t began;
 
-	make_nobody(&nobody);
+	black_hole_open(&nobody);
 	REQUIRE_EQ(bp_connect(ep, &conn, nobody.addr, &config, 0), 0);
 	HOLDS_FOR_MS(atomic_load(&seen.opened) + atomic_load(&seen.closed) == 0,
 	    30);
@@ -317,7 +279,7 @@ static void end_while_connecting_with_handlers(enum ending how)
 	CHECK_EQ(atomic_load(&seen.closed), 1);
 	CHECK_EQ(atomic_load(&seen.reason), reason_of[how]);
 	bp_conn_unref(conn);
-	free_nobody(&nobody);
+	black_hole_close(&nobody);
 	finish(ep);
 	CHECK_EQ(atomic_load(&seen.closed), 1);
 }
@@ -325,12 +287,12 @@ static void end_while_connecting_with_handlers(enum ending how)
 static void end_while_connecting_with_events(enum ending how)
 {
 	struct bp_endpoint *ep = new_endpoint(NULL);
-	struct nobody nobody;
+	struct black_hole nobody;
 	struct bp_event *event;
 	struct bp_conn *conn;
 	int rc;
 
-	make_nobody(&nobody);
+	black_hole_open(&nobody);
 	REQUIRE_EQ(bp_connect(ep, &conn, nobody.addr, NULL, 0), 0);
 	CHECK_EQ(bp_receive(ep, &event, 30), -ETIMEDOUT);
 	end_by(how, ep, conn);
@@ -341,7 +303,7 @@ static void end_while_connecting_with_events(enum ending how)
 	rc = bp_receive(ep, &event, 30);
 	CHECK_EQ(rc, how <= BY_ABORT ? -ETIMEDOUT : -EPIPE);
 	bp_conn_unref(conn);
-	free_nobody(&nobody);
+	black_hole_close(&nobody);
 	finish(ep);
 }
 
@@ -373,11 +335,11 @@ static void connect_for_ever(void *arg)
 static void test_a_connect_that_waits_is_ended_by_stop(void)
 {
 	struct bp_endpoint *ep = new_endpoint(NULL);
-	struct nobody nobody;
+	struct black_hole nobody;
 	struct connecting c = { ep, nobody.addr, 0 };
 	struct task *waiting;
 
-	make_nobody(&nobody);
+	black_hole_open(&nobody);
 	waiting = task_start(connect_for_ever, &c);
 	HOLDS_FOR_MS(!task_done(waiting), 50);
 	CHECK_EQ(bp_endpoint_stop(ep, 0), 0);
@@ -386,7 +348,7 @@ static void test_a_connect_that_waits_is_ended_by_stop(void)
 	CHECK_EQ(bp_receive(ep, &(struct bp_event *){ NULL }, 0), -EPIPE);
 	CHECK_EQ(bp_connect(ep, NULL, nobody.addr, NULL, 0), -EPIPE);
 	CHECK_EQ(bp_listen(ep, NULL, "127.0.0.1:0", NULL), -EPIPE);
-	free_nobody(&nobody);
+	black_hole_close(&nobody);
 	finish(ep);
 }
 
